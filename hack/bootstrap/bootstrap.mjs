@@ -1,0 +1,49 @@
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { explain, Failure } from "./failure.mjs";
+import { runToEnd } from "./run.mjs";
+import { ensureToolchain } from "./toolchain.mjs";
+import { ensureWorkspace } from "./workspace.mjs";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+
+/** What runs for each word after `main.mjs`, with the pinned Node and pnpm first on the PATH. */
+const commands = {
+  start: (args) => ["node", ["operator/src/main.ts", "local", "start", ...args]],
+  stop: (args) => ["node", ["operator/src/main.ts", "local", "stop", ...args]],
+  status: (args) => ["node", ["operator/src/main.ts", "local", "status", ...args]],
+  dlq: (args) => ["node", ["operator/src/main.ts", "dlq", ...args]],
+  infra: (args) => ["node", ["hack/infra/main.ts", ...args]],
+  test: (args) => ["node", ["hack/test-runner/main.ts", ...args]],
+  run: (args) => ["pnpm", ["run", ...args]],
+};
+
+/**
+ * Gets the toolchain and the workspace's packages where they are missing, then runs the command in its own process
+ * group and ends as it ends.
+ *
+ * @param {string[]} argv
+ */
+export async function bootstrap(argv) {
+  const [name = "", ...args] = argv;
+  try {
+    if (!Object.hasOwn(commands, name)) throw new Failure(`usage: main.mjs ${Object.keys(commands).join("|")} …`);
+    const { bin } = await ensureToolchain();
+    const env = childEnvironment(bin);
+    await ensureWorkspace({ root, bin, env });
+    const [program, programArgs] = commands[name](args);
+    await runToEnd(join(bin, program), programArgs, { cwd: root, env });
+  } catch (error) {
+    console.error(explain(error));
+    process.exitCode = 1;
+  }
+}
+
+/**
+ * Without what npm tells its scripts: settings of that npm are noise, or wrong, for whatever runs below. INIT_CWD stays:
+ * it is where the person stood, and a relative path on the command line is meant from there.
+ */
+function childEnvironment(bin) {
+  const kept = Object.entries(process.env).filter(([key]) => !/^npm_/i.test(key));
+  return { ...Object.fromEntries(kept), PATH: `${bin}:${process.env.PATH ?? ""}` };
+}

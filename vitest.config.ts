@@ -1,0 +1,41 @@
+import { defineConfig } from "vitest/config";
+
+const exclude = ["**/node_modules/**"];
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["{packages,services,operator,hack}/**/src/**/*.test.ts", "hack/**/*.test.ts"],
+          exclude: [...exclude, "**/test/**"],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: "chaos",
+          include: ["**/*.chaos.ts"],
+          exclude,
+          testTimeout: 600_000,
+          hookTimeout: 300_000,
+          maxWorkers: 1,
+        },
+      },
+      { test: { name: "sim", include: ["**/*.sim.ts"], exclude, testTimeout: 180_000 } },
+      {
+        test: {
+          name: "integration",
+          include: ["**/test/**/*.test.ts"],
+          exclude,
+          globalSetup: ["./packages/testkit/src/global-setup.ts"],
+          // These end what hangs; a busy machine is no failure.
+          testTimeout: 120_000,
+          hookTimeout: 240_000,
+          maxWorkers: 2,
+        },
+      },
+    ],
+  },
+});
