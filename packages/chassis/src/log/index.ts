@@ -1,0 +1,8 @@
+export {
+  type Logger,
+  type LoggerOptions,
+  type LogLevel,
+  makeLogger,
+  makePlainLogger,
+  redactText,
+} from "./make-logger.ts";

@@ -1,0 +1,12 @@
+export { type GroupLag, type KafkaAdmin, makeKafkaAdmin, type PartitionLag } from "./admin.ts";
+export { type BatchConsumerOptions, type MessageBatch, runBatchConsumer } from "./batch-consumer.ts";
+export { type ConsumerOptions, runConsumer } from "./consumer.ts";
+export type { Consumer, ConsumerHealth, RetryPolicy } from "./consumer-options.ts";
+export { type DeadLetterCommand, makeDeadLetterCommand } from "./dead-letter-command.ts";
+export { type DeadLetter, type DeadLetterSummary, type DeadLetters, makeDeadLetters } from "./dead-letters.ts";
+export { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
+export { type Kafka, type KafkaOptions, makeKafka } from "./kafka.ts";
+export type { Message, Position } from "./message.ts";
+export { isKafkaOutage } from "./outage.ts";
+export { makeProducer, type OutgoingMessage, type Producer, type ProducerOptions } from "./producer.ts";
+export { type TopicSpec, withGroupTopics } from "./topic-spec.ts";

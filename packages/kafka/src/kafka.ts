@@ -1,0 +1,56 @@
+import type { Logger } from "@pricing-engine/chassis/log";
+import kafkajs, { type Kafka as Client, type LogEntry } from "kafkajs";
+import { patchKafkajs } from "./kafkajs-patch.ts";
+
+const { logLevel } = kafkajs;
+
+type SaslMechanism = "plain" | "scram-sha-256" | "scram-sha-512";
+type SaslOptions = { [M in SaslMechanism]: { mechanism: M; username: string; password: string } }[SaslMechanism];
+
+export interface KafkaOptions {
+  /** `host:port` of one or more brokers. */
+  brokers: string[];
+  clientId: string;
+  tls?: boolean;
+  sasl?: SaslOptions;
+  logger: Logger;
+  /** Default 3,000. */
+  connectionTimeoutMs?: number;
+  /** Until a request without an answer fails; default 10,000. */
+  requestTimeoutMs?: number;
+}
+
+/** The way to one cluster. Opens nothing by itself. */
+export interface Kafka {
+  /** For this package alone: nothing outside it knows kafkajs. */
+  readonly client: Client;
+  readonly logger: Logger;
+}
+
+export function makeKafka(options: KafkaOptions): Kafka {
+  patchKafkajs();
+  const { brokers, clientId, tls = false, sasl, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
+  const logger = options.logger.child({ component: "kafka" });
+  const client = new kafkajs.Kafka({
+    brokers,
+    clientId,
+    ssl: tls,
+    ...(sasl === undefined ? {} : { sasl }),
+    connectionTimeout: connectionTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    enforceRequestTimeout: true,
+    // Whoever uses the client repeats by its own rules (the producer must know which attempt has an unknown outcome).
+    retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 1_000 },
+    logLevel: logger.isLevelEnabled("debug") ? logLevel.DEBUG : logLevel.WARN,
+    logCreator: () => (entry) => forward(logger, entry),
+  });
+  return { client, logger };
+}
+
+/** What kafkajs calls an error is mostly a step of its own recovery; what matters reaches us as an error or an event. */
+function forward(logger: Logger, { namespace, level, log }: LogEntry): void {
+  const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...fields } = log;
+  const line = { ...fields, namespace };
+  if (level === logLevel.ERROR || level === logLevel.WARN) logger.debug(line, message);
+  else logger.trace(line, message);
+}

@@ -1,0 +1,59 @@
+import { eventually, infra } from "@pricing-engine/testkit";
+import { describe, expect, it } from "vitest";
+import { readTopic } from "../src/topic-reader.ts";
+import { makeBench } from "./support/bench.ts";
+
+describe("admin", () => {
+  it("makes topics once, adds partitions and mends their configuration", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers, { partitions: 1 });
+    const { admin, topic } = bench;
+    const spec = { topic, partitions: 3, replicationFactor: 1, keep: "compact" as const };
+    await Promise.all([admin.ensureTopics([spec]), admin.ensureTopics([{ ...spec, topic: `${topic}.worker.retry` }])]);
+    await admin.ensureTopics([spec]);
+    const { partitions } = await admin.groupLag(bench.groupId, [topic]);
+    expect(partitions).toHaveLength(3);
+    const { resources } = await (async () => {
+      const client = bench.kafka.client.admin();
+      await client.connect();
+      try {
+        return await client.describeConfigs({ includeSynonyms: false, resources: [{ type: 2, name: topic }] });
+      } finally {
+        await client.disconnect();
+      }
+    })();
+    const values = Object.fromEntries(
+      (resources[0]?.configEntries ?? []).map(({ configName, configValue }) => [configName, configValue]),
+    );
+    // What somebody set before stays: alterConfigs alone would have dropped it.
+    expect(values).toMatchObject({ "cleanup.policy": "compact", "retention.ms": "-1" });
+  });
+
+  it("makes the same topics from two places at once", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers);
+    const specs = ["x", "y", "z"].map((name) => ({
+      topic: `${bench.prefix}${name}`,
+      partitions: 1,
+      replicationFactor: 1,
+      keep: "forever" as const,
+    }));
+    await Promise.all([bench.admin.ensureTopics(specs), bench.admin.ensureTopics(specs.toReversed())]);
+    expect(await bench.admin.listTopics()).toEqual(expect.arrayContaining(specs.map(({ topic }) => topic)));
+    await bench.admin.deleteTopics(specs.map(({ topic }) => topic));
+  });
+
+  it("counts lag from 0 without a commit, and deletes only what every group has committed", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers, { partitions: 1 });
+    await bench.publish(10);
+    expect(await bench.lag()).toBe(10);
+    await bench.admin.deleteCommittedRecords(bench.topic, [bench.groupId]);
+    expect(await readTopic(bench.kafka, bench.topic)).toHaveLength(10);
+    const consumer = bench.consume({ handle: async () => {} });
+    await eventually(async () => expect(await bench.lag()).toBe(0));
+    await consumer.stop();
+    await bench.admin.deleteCommittedRecords(bench.topic, [bench.groupId, `${bench.prefix}late`]);
+    expect(await readTopic(bench.kafka, bench.topic)).toHaveLength(10);
+    await bench.admin.deleteCommittedRecords(bench.topic, [bench.groupId]);
+    expect(await readTopic(bench.kafka, bench.topic)).toHaveLength(0);
+    expect((await bench.admin.groupLag(`${bench.prefix}late`, [bench.topic])).total).toBe(0n);
+  });
+});

@@ -1,0 +1,58 @@
+import { eventually, infra } from "@pricing-engine/testkit";
+import { describe, expect, it } from "vitest";
+import { runBatchConsumer } from "../src/index.ts";
+import { readTopic } from "../src/topic-reader.ts";
+import { isRunning, makeBench, numberOf, Outage } from "./support/bench.ts";
+
+describe("batch consumer on a real broker", () => {
+  it("hands over micro-batches in order and commits them", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers, { partitions: 2 });
+    const byPartition = new Map<number, bigint[]>();
+    const sizes: number[] = [];
+    const consumer = runBatchConsumer({
+      ...bench.common,
+      maxBatchRecords: 50,
+      async handle({ partition, messages }) {
+        sizes.push(messages.length);
+        byPartition.set(partition, [...(byPartition.get(partition) ?? []), ...messages.map(({ offset }) => offset)]);
+      },
+    });
+    await isRunning(consumer);
+    await bench.publish(500);
+    await eventually(async () => expect(await bench.lag()).toBe(0));
+    await consumer.stop();
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(500);
+    expect(Math.max(...sizes)).toBeGreaterThan(1);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(50);
+    for (const offsets of byPartition.values()) expect(offsets).toEqual(offsets.map((_, index) => BigInt(index)));
+  });
+
+  it("finds the message at fault, and waits out an outage without counting", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers, { partitions: 1 });
+    await bench.publish(20);
+    const done = new Set<number>();
+    const attempts: number[] = [];
+    let outages = 3;
+    const consumer = runBatchConsumer({
+      ...bench.common,
+      async handle({ messages }) {
+        if (outages > 0) {
+          outages -= 1;
+          throw new Outage("away");
+        }
+        for (const message of messages) {
+          if (numberOf(message) === 7) {
+            if (messages.length === 1) attempts.push(message.attempt);
+            throw new Error("seven");
+          }
+        }
+        for (const message of messages) done.add(numberOf(message));
+      },
+    });
+    await eventually(() => expect(attempts).toEqual([1, 2, 3]));
+    await eventually(async () => expect(await bench.lag()).toBe(0));
+    expect(done.size).toBe(19);
+    await eventually(async () => expect(await readTopic(bench.kafka, `${bench.topic}.worker.dlq`)).toHaveLength(1));
+    await consumer.stop();
+  });
+});

@@ -1,0 +1,105 @@
+import { findWallTime, maxSearchLimit } from "@pricing-engine/contracts";
+
+/** Where a page ends: the last event that was shown. */
+export type Position = { readonly startsAtMs: number; readonly id: string };
+
+export type SearchWindow = {
+  readonly startsAtMs: number | undefined;
+  readonly endsAtMs: number | undefined;
+  readonly limit: number | undefined;
+  readonly after: Position | undefined;
+};
+
+export type ParsedWindow =
+  | { readonly ok: true; readonly window: SearchWindow }
+  | { readonly ok: false; readonly message: string };
+
+const names = ["starts_at", "ends_at", "limit", "cursor"] as const;
+const cursorShape = /^(-?\d{1,15})_([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/;
+
+/** Reads the query of `/search`. Unknown parameters are ignored; a known one may come once and must make sense. */
+export function parseSearchWindow(query: ReadonlyMap<string, readonly string[]>): ParsedWindow {
+  const given: Partial<Record<(typeof names)[number], string>> = {};
+  for (const name of names) {
+    const values = query.get(name) ?? [];
+    if (values.length > 1) return refuse(`${name} must be given once`);
+    if (values[0] !== undefined) given[name] = values[0];
+  }
+  const startsAtMs = given.starts_at === undefined ? undefined : findQueryTime(given.starts_at, Math.ceil);
+  if (given.starts_at !== undefined && startsAtMs === undefined) return refuse(badTime("starts_at"));
+  const endsAtMs = given.ends_at === undefined ? undefined : findQueryTime(given.ends_at, Math.floor);
+  if (given.ends_at !== undefined && endsAtMs === undefined) return refuse(badTime("ends_at"));
+  if (startsAtMs !== undefined && endsAtMs !== undefined && endsAtMs < startsAtMs) {
+    return refuse("ends_at must not be before starts_at");
+  }
+  const limit = given.limit === undefined ? undefined : Number(/^[1-9]\d{0,3}$/.exec(given.limit)?.[0] ?? Number.NaN);
+  if (limit !== undefined && !(limit <= maxSearchLimit)) {
+    return refuse(`limit must be an integer from 1 to ${maxSearchLimit}`);
+  }
+  const after = given.cursor === undefined ? undefined : decodeCursor(given.cursor);
+  if (given.cursor !== undefined && after === undefined) return refuse("cursor must be one from a Link header");
+  return { ok: true, window: { startsAtMs, endsAtMs, limit, after } };
+}
+
+/** Equal for windows that mean the same. */
+export function windowKey({ startsAtMs, endsAtMs, limit, after }: SearchWindow): string {
+  return `${startsAtMs ?? ""},${endsAtMs ?? ""},${limit ?? ""},${after === undefined ? "" : encodeCursor(after)}`;
+}
+
+export function encodeCursor({ startsAtMs, id }: Position): string {
+  return `${startsAtMs}_${id}`;
+}
+
+function decodeCursor(text: string): Position | undefined {
+  const [, startsAt, id] = cursorShape.exec(text) ?? [];
+  return startsAt === undefined || id === undefined ? undefined : { startsAtMs: Number(startsAt), id };
+}
+
+/** Path and query of the page after the one that ends at `last`. */
+export function nextPage({ startsAtMs, endsAtMs, limit }: SearchWindow, last: Position): string {
+  const query = new URLSearchParams();
+  if (startsAtMs !== undefined) query.set("starts_at", new Date(startsAtMs).toISOString());
+  if (endsAtMs !== undefined) query.set("ends_at", new Date(endsAtMs).toISOString());
+  if (limit !== undefined) query.set("limit", String(limit));
+  query.set("cursor", encodeCursor(last));
+  return `/search?${query}`;
+}
+
+/** A time of a query in UTC milliseconds; without a zone it is UTC. A `+` of an offset may have become a space on its way. */
+function findQueryTime(text: string, round: (ms: number) => number): number | undefined {
+  const time = findWallTime(text.replace(/(T.*) (?=\d\d:?\d\d$)/i, "$1+"));
+  if (time === undefined || !/^\d{4}-\d\d-\d\dt/i.test(text)) return undefined;
+  return time.asUtcMs - (time.offsetMinutes ?? 0) * 60_000 + fractionMs(text, round);
+}
+
+/** Smaller parts than a millisecond narrow the window. */
+function fractionMs(text: string, round: (ms: number) => number): number {
+  const digits = /[.,](\d{1,9})/.exec(text)?.[1];
+  return digits === undefined ? 0 : round(Number(digits.padEnd(9, "0")) / 1_000_000);
+}
+
+function badTime(name: string): string {
+  return `${name} must be a time like 2021-06-30T21:00:00Z; without a zone it is UTC`;
+}
+
+function refuse(message: string): ParsedWindow {
+  return { ok: false, message };
+}
+
+/** The query of a request target, by name; undefined when it is not percent-encoded UTF-8. */
+export function parseQueryString(target: string): Map<string, string[]> | undefined {
+  const values = new Map<string, string[]>();
+  const start = target.indexOf("?");
+  if (start < 0) return values;
+  try {
+    for (const pair of (target.slice(start + 1).split("#", 1)[0] ?? "").split("&")) {
+      if (pair === "") continue;
+      const [name = "", ...rest] = pair.replaceAll("+", " ").split("=");
+      const key = decodeURIComponent(name);
+      values.set(key, [...(values.get(key) ?? []), decodeURIComponent(rest.join("="))]);
+    }
+    return values;
+  } catch {
+    return undefined;
+  }
+}

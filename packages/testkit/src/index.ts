@@ -1,0 +1,8 @@
+export { type CollectedSpan, type OtlpCollector, startOtlpCollector } from "./collector.ts";
+export { makeTestDatabase, type TestDatabase, type TestDatabaseOptions } from "./database.ts";
+export { type EventuallyOptions, eventually } from "./eventually.ts";
+export { infra, type TestInfra } from "./infra.ts";
+export { makeTestEngine, makeTestPrefix, type TestEngine } from "./names.ts";
+export { startTcpProxy, type TcpProxy } from "./proxy.ts";
+export { makeTestRedis, type TestRedis } from "./redis.ts";
+export { type SpawnedService, type SpawnServiceOptions, spawnService } from "./service.ts";
