@@ -1,0 +1,2 @@
+/** Where the tables of `migrations/` lie. */
+export const schemaName = "gateway";
