@@ -1,0 +1,90 @@
+import { findPaymentAmountMinor } from "@pricing-engine/contracts";
+import { type Pool, query } from "@pricing-engine/postgres";
+import { type ProcessorName, processorNames } from "../domain/processor.ts";
+import type { OwnPayment, ReconcilePorts, Totals } from "../usecases/reconcile.ts";
+import { readSummary } from "./payment-reader.ts";
+import type { HttpProcessors } from "./processors.ts";
+
+const deadlineMs = 60_000;
+
+function toMinor(amount: number): number {
+  // A processor's sum may be beyond a single payment's range, and carry the noise of its own arithmetic.
+  return findPaymentAmountMinor(amount) ?? Math.round(amount * 100);
+}
+
+export function makeReconcilePorts({
+  pool,
+  processors,
+}: {
+  pool: Pool;
+  processors: Pick<HttpProcessors, "find" | "summary">;
+}): ReconcilePorts {
+  return {
+    async ours(fromMs, toMs) {
+      const summary = await readSummary(pool, fromMs, toMs);
+      return both((name) => ({
+        payments: summary[name].totalRequests,
+        amountMinor: Math.round(summary[name].totalAmount * 100),
+      }));
+    },
+    async rows(fromMs, toMs) {
+      const rows = await query(
+        pool,
+        deadlineMs,
+        ({ sql }) => sql<{ processor: ProcessorName; payments: number; amount_minor: string }[]>`
+          select processor, count(*)::int as payments, sum(amount_minor)::text as amount_minor from payment.payments
+          where state = 'settled' and requested_at_ms between ${fromMs} and ${toMs} group by processor`,
+      );
+      return both((name) => {
+        const row = rows.find(({ processor }) => processor === name);
+        return { payments: row?.payments ?? 0, amountMinor: Number(row?.amount_minor ?? 0) };
+      });
+    },
+    async theirs(processor, fromMs, toMs) {
+      const { totalRequests, totalAmount } = await processors.summary(processor, fromMs, toMs);
+      return { payments: totalRequests, amountMinor: Math.round(totalAmount * 100) };
+    },
+    async list(processor, which, fromMs, toMs) {
+      const rows = await query(
+        pool,
+        deadlineMs,
+        ({ sql }) => sql<
+          { correlation_id: string; source: string; state: string; amount_minor: string; requested_at_ms: string }[]
+        >`
+          select correlation_id, source, state, amount_minor, requested_at_ms from payment.payments
+          where state in ${sql(which === "settled" ? ["settled"] : ["sending", "unknown"])}
+            and processor = ${processor} and requested_at_ms between ${fromMs} and ${toMs} order by requested_at_ms`,
+      );
+      return rows.map(
+        (row): OwnPayment => ({
+          id: row.correlation_id,
+          source: row.source,
+          state: row.state,
+          amountMinor: Number(row.amount_minor),
+          requestedAtMs: Number(row.requested_at_ms),
+        }),
+      );
+    },
+    async find(processor, id) {
+      const record = await processors.find(processor, id);
+      return record && { amountMinor: toMinor(record.amount), requestedAt: record.requestedAt };
+    },
+  };
+}
+
+function both(make: (name: ProcessorName) => Totals): Record<ProcessorName, Totals> {
+  const [first, second] = processorNames;
+  return { default: make(first), fallback: make(second) };
+}
+
+/** A settled payment that is not as the processor has it: shown with the payment until a person has looked. */
+export async function markForReview(pool: Pool, payment: OwnPayment, problem: string): Promise<void> {
+  await query(
+    pool,
+    deadlineMs,
+    ({ sql }) => sql`
+      update payment.payments p set review = ${problem} from payment.payment_keys k
+      where k.correlation_id = ${payment.id} and k.source = ${payment.source}
+        and p.correlation_id = k.correlation_id and p.source = k.source and p.created_at = k.created_at`,
+  );
+}

@@ -1,0 +1,34 @@
+import { type Pool, withTransaction } from "@pricing-engine/postgres";
+import type { ReleaseStore } from "../usecases/release.ts";
+import { columns, type Row, toPayment, toTime } from "./rows.ts";
+
+export function makeReleaseStore(pool: Pool): ReleaseStore {
+  return {
+    decide: (id, source, { actor, reason }, decide) =>
+      withTransaction(
+        pool,
+        async ({ sql }) => {
+          const [found] = await sql<Row[]>`
+            select ${sql.unsafe(columns)} from payment.payments
+            where (correlation_id, source, created_at) = (
+              select correlation_id, source, created_at from payment.payment_keys
+              where correlation_id = ${id} and source = ${source})
+            for update`;
+          if (found === undefined) return undefined;
+          const before = toPayment(found);
+          const after = decide(before);
+          if (after === undefined) return before;
+          await sql`
+            update payment.payments set state = ${after.state}, processor = ${after.processor},
+              requested_at_ms = ${after.requestedAtMs}, pinned = ${after.pinned}, ending = ${after.ending},
+              version = ${after.version}
+            where correlation_id = ${id} and source = ${source} and created_at = ${toTime(before.createdAtMs)}`;
+          await sql`
+            insert into payment.audit (actor, action, correlation_id, source, reason, before)
+            values (${actor}, 'release', ${id}, ${source}, ${reason}, ${JSON.stringify(before)}::text::jsonb)`;
+          return before;
+        },
+        { deadlineMs: 10_000 },
+      ),
+  };
+}

@@ -1,0 +1,68 @@
+import { type Lifecycle, runMain } from "@pricing-engine/chassis/lifecycle";
+import { makeLogger } from "@pricing-engine/chassis/log";
+import {
+  findRole,
+  loadApiConfig,
+  loadDeadLetterConfig,
+  loadMigrationConfig,
+  loadToolConfig,
+  loadWorkerConfig,
+  roles,
+} from "./config.ts";
+import { runApi } from "./roles/api.ts";
+import { runDeadLetters } from "./roles/dead-letters.ts";
+import { migrate } from "./roles/migrate.ts";
+import { runReconcile } from "./roles/reconcile.ts";
+import { runRelease } from "./roles/release.ts";
+import { runWorker } from "./roles/worker.ts";
+
+const args = process.argv.slice(2);
+const role = findRole(args, process.env);
+
+/** A command: what it opens it closes, and its end is the process's. */
+async function runCommand(name: string, command: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await command();
+  } catch (error) {
+    makeLogger({ name, level: "info" }).fatal({ err: error }, error instanceof Error ? error.message : "failed");
+    process.exitCode = 1;
+  }
+}
+
+const write = (line: string): void => void process.stdout.write(`${line}\n`);
+
+switch (role) {
+  case "api":
+    runMain("payment-api", (lifecycle: Lifecycle, logger) => runApi(loadApiConfig(process.env), lifecycle, logger));
+    break;
+  case "worker":
+    runMain("payment-worker", (lifecycle: Lifecycle, logger) =>
+      runWorker(loadWorkerConfig(process.env), lifecycle, logger),
+    );
+    break;
+  case "migrate":
+    await runCommand("payment-migrate", async () => {
+      const { POSTGRES_URL } = loadMigrationConfig(process.env);
+      await migrate(POSTGRES_URL, makeLogger({ name: "payment-migrate", level: "info" }));
+      return 0;
+    });
+    break;
+  case "reconcile":
+    await runCommand("payment-reconcile", () => runReconcile(args.slice(1), loadToolConfig(process.env), write));
+    break;
+  case "release":
+    await runCommand("payment-release", () => runRelease(args.slice(1), loadMigrationConfig(process.env), write));
+    break;
+  case "dlq":
+    await runCommand("payment-dlq", () =>
+      runDeadLetters(
+        args.slice(1),
+        loadDeadLetterConfig(process.env),
+        makeLogger({ name: "payment-dlq", level: "warn" }),
+      ),
+    );
+    break;
+  case undefined:
+    process.stderr.write(`usage: payment ${roles.join("|")}\n`);
+    process.exitCode = 2;
+}

@@ -1,0 +1,88 @@
+import { parseArgs } from "node:util";
+import { assertNever } from "@pricing-engine/chassis/errors";
+import { makeLogger } from "@pricing-engine/chassis/log";
+import { toPaymentAmount } from "@pricing-engine/contracts";
+import { makePool } from "@pricing-engine/postgres";
+import { makeHttpProcessors } from "../adapters/processors.ts";
+import { makeReconcilePorts, markForReview } from "../adapters/reconcile-ports.ts";
+import type { ToolConfig } from "../config.ts";
+import { type Difference, reconcile } from "../usecases/reconcile.ts";
+import { endpointsOf } from "./endpoints.ts";
+
+const usage = "reconcile [--from TIME] [--to TIME] [--repair]";
+const dayMs = 24 * 60 * 60_000;
+// What is younger may be in the air.
+const settleMs = 30_000;
+
+/** Exit code 0: all agree; 1: something differs; 2: wrong usage. `--repair` marks what differs for a review by a person. */
+export async function runReconcile(args: string[], config: ToolConfig, write: (line: string) => void): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: { from: { type: "string" }, to: { type: "string" }, repair: { type: "boolean", default: false } },
+  });
+  const toMs = values.to === undefined ? Date.now() - settleMs : Date.parse(values.to);
+  const fromMs = values.from === undefined ? toMs - dayMs : Date.parse(values.from);
+  if (Number.isNaN(fromMs) || Number.isNaN(toMs) || fromMs > toMs) {
+    write(`usage: ${usage}`);
+    return 2;
+  }
+  const logger = makeLogger({ name: "payment-reconcile", level: "warn" });
+  const pool = makePool({
+    url: config.POSTGRES_URL,
+    max: 2,
+    applicationName: "payment-reconcile",
+    statementTimeoutMs: 60_000,
+    logger,
+  });
+  const processors = makeHttpProcessors(endpointsOf(config), { timeoutMs: config.PAYMENT_TIMEOUT_MS });
+  try {
+    const found = await reconcile(makeReconcilePorts({ pool, processors }), fromMs, toMs);
+    for (const difference of found) {
+      write(describe(difference));
+      const problem = problemOf(difference);
+      if (values.repair && problem !== undefined && "payment" in difference) {
+        await markForReview(pool, difference.payment, problem);
+      }
+    }
+    const window = `${new Date(fromMs).toISOString()} to ${new Date(toMs).toISOString()}`;
+    write(found.length === 0 ? `${window}: all agree` : `${window}: ${found.length} differences`);
+    return found.length === 0 ? 0 : 1;
+  } finally {
+    await Promise.all([processors.close(), pool.close()]);
+  }
+}
+
+function problemOf(difference: Difference): string | undefined {
+  switch (difference.kind) {
+    case "not_at_processor":
+      return "the processor does not have it";
+    case "other_amount":
+      return `the processor has the amount ${toPaymentAmount(difference.amountMinor)}`;
+    case "other_time":
+      return `the processor has it with requestedAt ${difference.requestedAt}`;
+    case "still_open":
+    case "unexplained":
+    case "rollups":
+      return undefined;
+    default:
+      return assertNever(difference);
+  }
+}
+
+function describe(difference: Difference): string {
+  const { processor } = difference;
+  switch (difference.kind) {
+    case "not_at_processor":
+    case "other_amount":
+    case "other_time":
+      return `${processor}: ${difference.payment.id}: ${problemOf(difference)}`;
+    case "still_open":
+      return `${processor}: ${difference.payment.id}: recorded there, ${difference.payment.state} here; its worker will settle it`;
+    case "unexplained":
+      return `${processor}: ${difference.payments} payments, ${toPaymentAmount(difference.amountMinor)} more there than here between ${new Date(difference.fromMs).toISOString()} and ${new Date(difference.toMs).toISOString()}`;
+    case "rollups":
+      return `${processor}: the rollups say ${difference.rollups.payments}, the payments ${difference.rows.payments}`;
+    default:
+      return assertNever(difference);
+  }
+}

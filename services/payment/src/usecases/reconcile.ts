@@ -1,0 +1,127 @@
+import { type ProcessorName, processorNames } from "../domain/processor.ts";
+
+export type Totals = { payments: number; amountMinor: number };
+
+/** A row of ours whose last attempt was at this processor, whatever its state. */
+export type OwnPayment = { id: string; source: string; state: string; amountMinor: number; requestedAtMs: number };
+
+export type Difference =
+  /** Settled by us, unknown to the processor. */
+  | { kind: "not_at_processor"; processor: ProcessorName; payment: OwnPayment }
+  | { kind: "other_amount"; processor: ProcessorName; payment: OwnPayment; amountMinor: number }
+  | { kind: "other_time"; processor: ProcessorName; payment: OwnPayment; requestedAt: string }
+  /** The processor has it; with us it is still open. Its owner finds out by itself. */
+  | { kind: "still_open"; processor: ProcessorName; payment: OwnPayment }
+  /** What is left when every payment that we know was looked at: somebody else's, or purged here. */
+  | {
+      kind: "unexplained";
+      processor: ProcessorName;
+      fromMs: number;
+      toMs: number;
+      payments: number;
+      amountMinor: number;
+    }
+  | { kind: "rollups"; processor: ProcessorName; rollups: Totals; rows: Totals };
+
+export type ReconcilePorts = {
+  /** From the rollups, as `payments-summary` answers. */
+  ours(fromMs: number, toMs: number): Promise<Record<ProcessorName, Totals>>;
+  /** From the rows of settled payments. */
+  rows(fromMs: number, toMs: number): Promise<Record<ProcessorName, Totals>>;
+  theirs(processor: ProcessorName, fromMs: number, toMs: number): Promise<Totals>;
+  /** Settled payments of ours with a `requestedAt` in the window, or those that are still being sent or asked for. */
+  list(processor: ProcessorName, which: "settled" | "open", fromMs: number, toMs: number): Promise<OwnPayment[]>;
+  find(processor: ProcessorName, id: string): Promise<{ amountMinor: number; requestedAt: string } | undefined>;
+};
+
+/** So few payments are looked at one by one; more are halved by time first. */
+const maxSingles = 200;
+
+/**
+ * Compares a window (both bounds inclusive) with the processors: what is open here one by one, then summaries, and only where they
+ * differ, halved by time until few are left, single payments. Two mistakes of which one hides the other in every sum stay hidden.
+ */
+export async function reconcile(ports: ReconcilePorts, fromMs: number, toMs: number): Promise<Difference[]> {
+  const [rollups, rows] = await Promise.all([ports.ours(fromMs, toMs), ports.rows(fromMs, toMs)]);
+  const found: Difference[] = [];
+  for (const processor of processorNames) {
+    if (!isEqual(rollups[processor], rows[processor])) {
+      found.push({ kind: "rollups", processor, rollups: rollups[processor], rows: rows[processor] });
+    }
+    // Of these the processor may have more than we count.
+    const recorded: Recorded[] = [];
+    for (const payment of await ports.list(processor, "open", fromMs, toMs)) {
+      const record = await ports.find(processor, payment.id);
+      if (record === undefined) continue;
+      found.push({ kind: "still_open", processor, payment });
+      recorded.push({ amountMinor: record.amountMinor, atMs: Date.parse(record.requestedAt) });
+    }
+    found.push(...(await compare(ports, processor, recorded, fromMs, toMs)));
+  }
+  return found;
+}
+
+type Recorded = { amountMinor: number; atMs: number };
+
+async function compare(
+  ports: ReconcilePorts,
+  processor: ProcessorName,
+  recorded: readonly Recorded[],
+  fromMs: number,
+  toMs: number,
+): Promise<Difference[]> {
+  const [rows, theirs] = await Promise.all([ports.rows(fromMs, toMs), ports.theirs(processor, fromMs, toMs)]);
+  const open = recorded.filter(({ atMs }) => atMs >= fromMs && atMs <= toMs);
+  const ours = {
+    payments: rows[processor].payments + open.length,
+    amountMinor: open.reduce((sum, one) => sum + one.amountMinor, rows[processor].amountMinor),
+  };
+  if (isEqual(ours, theirs)) return [];
+  if (fromMs < toMs && Math.max(ours.payments, theirs.payments) > maxSingles) {
+    const middleMs = Math.floor((fromMs + toMs) / 2);
+    const first = await compare(ports, processor, recorded, fromMs, middleMs);
+    return [...first, ...(await compare(ports, processor, recorded, middleMs + 1, toMs))];
+  }
+  return compareSingles(ports, processor, { fromMs, toMs, ours, theirs });
+}
+
+async function compareSingles(
+  ports: ReconcilePorts,
+  processor: ProcessorName,
+  window: { fromMs: number; toMs: number; ours: Totals; theirs: Totals },
+): Promise<Difference[]> {
+  const found: Difference[] = [];
+  const { fromMs, toMs, ours, theirs } = window;
+  let payments = theirs.payments - ours.payments;
+  let amountMinor = theirs.amountMinor - ours.amountMinor;
+  for (const payment of await ports.list(processor, "settled", fromMs, toMs)) {
+    const record = await ports.find(processor, payment.id);
+    if (record === undefined) {
+      found.push({ kind: "not_at_processor", processor, payment });
+      payments += 1;
+      amountMinor += payment.amountMinor;
+      continue;
+    }
+    const atMs = Date.parse(record.requestedAt);
+    const inWindow = atMs >= fromMs && atMs <= toMs;
+    if (record.amountMinor !== payment.amountMinor) {
+      found.push({ kind: "other_amount", processor, payment, amountMinor: record.amountMinor });
+      if (inWindow) amountMinor -= record.amountMinor - payment.amountMinor;
+    }
+    if (atMs !== payment.requestedAtMs) {
+      found.push({ kind: "other_time", processor, payment, requestedAt: record.requestedAt });
+      if (!inWindow) {
+        payments += 1;
+        amountMinor += payment.amountMinor;
+      }
+    }
+  }
+  if (payments !== 0 || amountMinor !== 0) {
+    found.push({ kind: "unexplained", processor, fromMs, toMs, payments, amountMinor });
+  }
+  return found;
+}
+
+function isEqual(a: Totals, b: Totals): boolean {
+  return a.payments === b.payments && a.amountMinor === b.amountMinor;
+}

@@ -1,0 +1,122 @@
+import { randomUUID } from "node:crypto";
+import { paymentEventMessage, topicName, topics } from "@pricing-engine/contracts";
+import { decodeEnvelope, makeKafka, makeProducer, runConsumer } from "@pricing-engine/kafka";
+import { eventually, infra } from "@pricing-engine/testkit";
+import { describe, expect, it } from "vitest";
+import { runRelease } from "../src/roles/release.ts";
+import { silent } from "./support/database.ts";
+import { type RunningPayments, startPayments } from "./support/payments.ts";
+
+const patience = { timeoutMs: 60_000 };
+
+/** What orders hear, by order id. */
+function listen(payments: RunningPayments) {
+  const kafka = makeKafka({ brokers: [infra().kafkaBrokers], clientId: "orders-test", logger: silent });
+  const producer = makeProducer({ kafka });
+  const heard = new Map<string, string[]>();
+  const consumer = runConsumer({
+    kafka,
+    producer,
+    groupId: `${payments.prefix}test`,
+    topics: [topicName(payments.prefix, topics.paymentEvents)],
+    retry: { attempts: 1 },
+    isOutage: () => false,
+    logger: silent,
+    handle: async ({ value }) => {
+      const { data } = decodeEnvelope(paymentEventMessage, value);
+      heard.set(data.orderId, [...(heard.get(data.orderId) ?? []), data.kind]);
+    },
+  });
+  return {
+    heard,
+    [Symbol.asyncDispose]: async () => {
+      await consumer.stop();
+      await producer.close();
+    },
+  };
+}
+
+function makeOrder(deadlineInMs = 60_000) {
+  const orderId = `order-${randomUUID()}`;
+  const correlationId = randomUUID();
+  const deadline = new Date(Date.now() + deadlineInMs).toISOString();
+  const common = { correlationId, orderId, amountMinor: 2000 };
+  return { ...common, charge: { source: "order", ...common, deadline } as const, common };
+}
+
+describe("charges of orders", { timeout: 240_000 }, () => {
+  it("settles, refunds when cancelled, expires what is late, ends what was never sent, and leaves the rest to people", async () => {
+    await using payments = await startPayments();
+    await using events = listen(payments);
+    await payments.startWorker();
+    const [plain, cancelled, late, early, expired] = [
+      makeOrder(),
+      makeOrder(),
+      makeOrder(-1000),
+      makeOrder(),
+      makeOrder(),
+    ] as const;
+    // Controls may come before their charge.
+    await payments.control({ action: "cancel", ...early.common });
+    await payments.control({ action: "expire", ...expired.common });
+    const heardOf = ({ orderId }: { orderId: string }) => events.heard.get(orderId);
+    await eventually(() => expect([heardOf(early), heardOf(expired)]).toEqual([["cancelled"], ["expired"]]), {
+      timeoutMs: 60_000,
+    });
+    await payments.charge([plain, cancelled, late, early, expired].map(({ charge }) => charge));
+    await eventually(() => expect(heardOf(plain)).toEqual(["settled"]), { timeoutMs: 60_000 });
+    await eventually(() => expect(heardOf(cancelled)).toEqual(["settled"]), patience);
+    await eventually(() => expect(heardOf(late)).toEqual(["expired"]), patience);
+    await payments.control({ action: "cancel", ...cancelled.common });
+    await eventually(() => expect(heardOf(cancelled)).toEqual(["settled", "settled", "refunded"]), patience);
+    await payments.control({ action: "refund", ...cancelled.common });
+    await eventually(
+      () => expect(heardOf(cancelled)).toEqual(["settled", "settled", "refunded", "refunded"]),
+      patience,
+    );
+
+    await payments.processors.default.set("refunds", false);
+    await payments.control({ action: "refund", ...plain.common });
+    await eventually(() => expect(heardOf(plain)).toEqual(["settled", "settled", "refund_manual"]), patience);
+
+    const recorded = await payments.processors.default.dump();
+    expect(recorded.map(({ correlationId, refunded }) => [correlationId, refunded]).sort()).toEqual(
+      [
+        [plain.correlationId, false],
+        [cancelled.correlationId, true],
+      ].sort(),
+    );
+  });
+
+  it("a pin is ended by hand, audited, and only when nothing is in the air", async () => {
+    await using payments = await startPayments({
+      env: { PAYMENT_TIMEOUT_MS: "400" },
+      settings: { payment: { routing: { maxHoldMs: 0 } } },
+    });
+    const worker = await payments.startWorker();
+    await payments.processors.default.fault("hang-before", 1);
+    const [stuck] = await payments.accept(1);
+    const { correlationId } = stuck ?? { correlationId: "" };
+    const stateOf = async (): Promise<string | undefined> => {
+      const [row] = await payments.pool.sql<{ state: string }[]>`select state from payment.payments`;
+      return row?.state;
+    };
+    await eventually(async () => (await stateOf()) === "unknown", { timeoutMs: 60_000 });
+    const lines: string[] = [];
+    const release = (...args: string[]) =>
+      runRelease(args, { POSTGRES_URL: payments.databaseUrl }, (line) => void lines.push(line));
+    expect(await release(correlationId)).toBe(2);
+    expect(await release(randomUUID(), "--reason", "x")).toBe(1);
+    await payments.processors.default.service.kill();
+    await eventually(async () => (await release(correlationId, "--reason", "the processor is gone")) === 0);
+    await payments.settled(stuck === undefined ? [] : [stuck]);
+    expect((await payments.processors.fallback.dump()).length).toBe(1);
+    expect(await release(correlationId, "--reason", "again")).toBe(1);
+    expect(lines.at(-1)).toContain("settled");
+    const audit = await payments.pool.sql<
+      { action: string; reason: string }[]
+    >`select action, reason from payment.audit`;
+    expect(audit.map((row) => ({ ...row }))).toEqual([{ action: "release", reason: "the processor is gone" }]);
+    await worker.stop();
+  });
+});

@@ -1,0 +1,34 @@
+import { randomUUID } from "node:crypto";
+import { eventually } from "@pricing-engine/testkit";
+import { describe, expect, it } from "vitest";
+import { getPayment, getSummary, startPayments } from "./support/payments.ts";
+
+describe("payments from Kafka to the processors", { timeout: 240_000 }, () => {
+  it("settles each once, answers for it, and sums up what the processors say", async () => {
+    await using payments = await startPayments();
+    const [api] = await Promise.all([payments.startApi(), payments.startWorker()]);
+    const accepted = await payments.accept(300);
+    // A client that repeats itself, once with another amount.
+    const [first, second] = accepted;
+    if (first === undefined || second === undefined) throw new Error("nothing was accepted");
+    await payments.charge([
+      { source: "api", ...first },
+      { source: "api", correlationId: second.correlationId, amountMinor: 1 },
+    ]);
+    await payments.settled(accepted);
+    expect(await payments.audit(accepted)).toEqual({ default: 300, fallback: 0 });
+    expect(await getSummary(api)).toEqual({
+      default: { totalRequests: 300, totalAmount: 6015 },
+      fallback: { totalRequests: 0, totalAmount: 0 },
+    });
+    const { status, body } = await getPayment(api, first.correlationId.toUpperCase());
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ state: "settled", processor: "default", attempts: 1, amount: 20.05 });
+    expect(body.conflict).toBeUndefined();
+    await eventually(async () => {
+      expect((await getPayment(api, second.correlationId)).body.conflict).toEqual({ amount: 0.01 });
+    });
+    const missing = await fetch(`${api.url}/payments/${randomUUID()}`);
+    expect([missing.status, missing.headers.get("retry-after")]).toEqual([404, "1"]);
+  });
+});
