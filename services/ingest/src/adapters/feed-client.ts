@@ -1,0 +1,200 @@
+import { Readable, type Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
+import { Agent, errors, request } from "undici";
+import { FeedFault } from "../formats/feed-reader.ts";
+
+export interface FeedRequest {
+  readonly url: string;
+  readonly token: string | undefined;
+  readonly etag: string | undefined;
+  readonly lastModified: string | undefined;
+  /** Connect and headers, and each stretch of the body in which fewer than 64 KiB come. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+export type FeedAnswer =
+  | {
+      readonly kind: "document";
+      readonly contentType: string | undefined;
+      readonly etag: string | undefined;
+      readonly lastModified: string | undefined;
+      /** Decompressed. @throws FeedFault, FeedStall and socket errors while it is read */
+      readonly body: AsyncIterable<Uint8Array>;
+    }
+  | { readonly kind: "unchanged" }
+  | { readonly kind: "refused"; readonly error: string; readonly retryAfterMs: number | undefined };
+
+export interface FeedClient {
+  fetch(request: FeedRequest): Promise<FeedAnswer>;
+  close(): Promise<void>;
+}
+
+/** Too little of the body came in the time that there was. */
+export class FeedStall extends Error {}
+
+const stretchBytes = 64 * 1024;
+export const maxDocumentBytes = 256 * 1024 * 1024;
+
+export function makeFeedClient(): FeedClient {
+  const agents = new Map<number, Agent>();
+  const agentFor = (timeoutMs: number): Agent => {
+    const known = agents.get(timeoutMs);
+    if (known !== undefined) return known;
+    const agent = new Agent({
+      connect: { timeout: timeoutMs },
+      headersTimeout: timeoutMs,
+      // The stretches are measured here, without the time in which we do not read.
+      bodyTimeout: 0,
+      keepAliveTimeout: 4_000,
+      maxHeaderSize: 16_384,
+    });
+    agents.set(timeoutMs, agent);
+    return agent;
+  };
+
+  return {
+    async fetch({ url, token, etag, lastModified, timeoutMs, signal }) {
+      // undici counts the time of the headers from the moment when the request is on its way: the connect comes on top of it.
+      const late = new AbortController();
+      const timer = setTimeout(() => late.abort(new FeedStall(`no answer within ${timeoutMs} ms`)), timeoutMs);
+      const both = AbortSignal.any([signal, late.signal]);
+      try {
+        const { statusCode, headers, body } = await request(url, {
+          dispatcher: agentFor(timeoutMs),
+          signal: both,
+          headers: {
+            accept: "application/xml, text/xml, application/json;q=0.9, */*;q=0.1",
+            "accept-encoding": "gzip",
+            "user-agent": "pricing-engine-ingest",
+            ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+            ...(etag === undefined ? {} : { "if-none-match": etag }),
+            ...(lastModified === undefined ? {} : { "if-modified-since": lastModified }),
+          },
+        });
+        clearTimeout(timer);
+        // A body that is not read to its end errs when it is dropped, and nobody listens then.
+        body.on("error", () => undefined);
+        if (statusCode === 304) {
+          await body.dump();
+          return { kind: "unchanged" };
+        }
+        if (statusCode !== 200) {
+          body.destroy();
+          const retryAfterMs = parseRetryAfter(text(headers["retry-after"]));
+          return { kind: "refused", error: `http_status: ${statusCode}`, retryAfterMs };
+        }
+        const encoding = text(headers["content-encoding"])?.trim().toLowerCase();
+        const raw = withoutStalls(body, timeoutMs);
+        return {
+          kind: "document",
+          contentType: text(headers["content-type"]),
+          etag: text(headers.etag),
+          lastModified: text(headers["last-modified"]),
+          body: limited(encoding === undefined || encoding === "identity" ? raw : decompress(raw, encoding)),
+        };
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+    async close() {
+      await Promise.all([...agents.values()].map((agent) => agent.destroy()));
+    },
+  };
+}
+
+/** The body, as long as each 64 KiB come in time. Only waiting counts: while we work, nobody is slow but us. */
+async function* withoutStalls(body: Readable, timeoutMs: number): AsyncIterable<Uint8Array> {
+  const iterator = body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  let waitedMs = 0;
+  let bytes = 0;
+  try {
+    for (;;) {
+      const startedMs = performance.now();
+      const result = await within(iterator.next(), timeoutMs - waitedMs);
+      if (result.done === true) return;
+      waitedMs += performance.now() - startedMs;
+      bytes += result.value.length;
+      if (bytes >= stretchBytes) {
+        bytes = 0;
+        waitedMs = 0;
+      }
+      yield result.value;
+    }
+  } finally {
+    body.destroy();
+  }
+}
+
+async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new FeedStall("less than 64 KiB came in time")), Math.max(0, limitMs));
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function* limited(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > maxDocumentBytes) throw new FeedFault("too_large", "the document is larger than 256 MiB");
+    yield chunk;
+  }
+}
+
+function decompress(raw: AsyncIterable<Uint8Array>, encoding: string): AsyncIterable<Uint8Array> {
+  const inflate = makeInflate(encoding);
+  // Its failure is the one that reading `inflate` throws.
+  pipeline(Readable.from(raw, { objectMode: false }), inflate).catch(() => undefined);
+  return inflated(inflate);
+}
+
+async function* inflated(inflate: Transform): AsyncIterable<Uint8Array> {
+  try {
+    yield* inflate;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "Z_BUF_ERROR") throw new FeedFault("truncated", "the compressed document ends in its middle");
+    if (typeof code === "string" && code.startsWith("Z_")) throw new FeedFault("encoding", "the compression is broken");
+    throw error;
+  }
+}
+
+function makeInflate(encoding: string): Transform {
+  switch (encoding) {
+    case "gzip":
+    case "x-gzip":
+      return createGunzip({ chunkSize: stretchBytes });
+    case "deflate":
+      return createInflate({ chunkSize: stretchBytes });
+    case "br":
+      return createBrotliDecompress({ chunkSize: stretchBytes });
+    default:
+      throw new FeedFault("encoding", `the content encoding ${JSON.stringify(encoding.slice(0, 40))} is not supported`);
+  }
+}
+
+function text(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** Seconds, or a date by the provider's clock, which is not trusted: that counts as absent. */
+function parseRetryAfter(value: string | undefined): number | undefined {
+  return value !== undefined && /^\d{1,6}$/.test(value.trim()) ? Number(value) * 1000 : undefined;
+}
+
+/** What went wrong on the way, in a few words for people; undefined when it is nothing that a provider can bring about. */
+export function findFetchFailure(error: unknown): string | undefined {
+  if (error instanceof FeedFault) return `${error.kind}: ${error.message}`;
+  if (error instanceof FeedStall) return `timeout: ${error.message}`;
+  if (error instanceof errors.HeadersTimeoutError || error instanceof errors.ConnectTimeoutError) {
+    return `timeout: ${error.message}`;
+  }
+  const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
+  return code === undefined || code.startsWith("ERR_") ? undefined : `connection: ${code}`;
+}

@@ -1,0 +1,62 @@
+import { type Lifecycle, runMain } from "@pricing-engine/chassis/lifecycle";
+import { makeLogger } from "@pricing-engine/chassis/log";
+import { findRole, loadCommandConfig, loadIngestConfig, loadMigrationConfig, roles } from "./config.ts";
+import { runApi } from "./roles/api.ts";
+import { runDeadLetters } from "./roles/dead-letters.ts";
+import { migrate } from "./roles/migrate.ts";
+import { runPoller } from "./roles/poller.ts";
+import { runRejected } from "./roles/rejected.ts";
+import { runWorker } from "./roles/worker.ts";
+
+const args = process.argv.slice(2);
+const role = findRole(args, process.env);
+
+/** A command: what it opens it closes, and its end is the process's. */
+async function runCommand(name: string, command: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await command();
+  } catch (error) {
+    makeLogger({ name, level: "info" }).fatal({ err: error }, error instanceof Error ? error.message : "failed");
+    process.exitCode = 1;
+  }
+}
+
+switch (role) {
+  case "poller":
+    runMain("ingest-poller", (lifecycle: Lifecycle, logger) =>
+      runPoller(loadIngestConfig(process.env), lifecycle, logger),
+    );
+    break;
+  case "worker":
+    runMain("ingest-worker", (lifecycle: Lifecycle, logger) =>
+      runWorker(loadIngestConfig(process.env), lifecycle, logger),
+    );
+    break;
+  case "api":
+    runMain("ingest-api", (lifecycle: Lifecycle, logger) => runApi(loadIngestConfig(process.env), lifecycle, logger));
+    break;
+  case "migrate":
+    await runCommand("ingest-migrate", async () => {
+      const logger = makeLogger({ name: "ingest-migrate", level: "info" });
+      await migrate(loadMigrationConfig(process.env).POSTGRES_URL, logger);
+      return 0;
+    });
+    break;
+  case "rejected":
+    await runCommand("ingest-rejected", () =>
+      runRejected(
+        args.slice(1),
+        loadCommandConfig(process.env),
+        makeLogger({ name: "ingest-rejected", level: "warn" }),
+      ),
+    );
+    break;
+  case "dlq":
+    await runCommand("ingest-dlq", () =>
+      runDeadLetters(args.slice(1), loadCommandConfig(process.env), makeLogger({ name: "ingest-dlq", level: "warn" })),
+    );
+    break;
+  case undefined:
+    process.stderr.write(`usage: ingest ${roles.join("|")}\n`);
+    process.exitCode = 2;
+}

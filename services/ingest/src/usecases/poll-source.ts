@@ -1,0 +1,194 @@
+import type { CatalogEventData, SourceSettings } from "@pricing-engine/contracts";
+import { type FeedAnswer, type FeedClient, findFetchFailure } from "../adapters/feed-client.ts";
+import type { FindKnownPlans, KnownPlan } from "../adapters/known-plans.ts";
+import type { Claim, PollResult } from "../adapters/source-store.ts";
+import type { Digest } from "../domain/identity.ts";
+import { makeToInstant } from "../domain/local-time.ts";
+import { type PollFacts, toCatalogEvent, toRejection } from "../domain/read-feed.ts";
+import { nextAttemptMs } from "../domain/schedule.ts";
+import { makeDecoder } from "../formats/decode.ts";
+import { FeedFault } from "../formats/feed-reader.ts";
+import { formats } from "../formats/formats.ts";
+
+export interface PollSourceDeps {
+  readonly client: FeedClient;
+  readonly findKnownPlans: FindKnownPlans;
+  /** Resolves once Kafka has the event. */
+  readonly publish: (event: CatalogEventData) => Promise<void>;
+  readonly digest: Digest;
+  readonly random: () => number;
+}
+
+export interface PollOptions {
+  readonly token: string | undefined;
+  readonly currency: string;
+  /** Aborts when the lease is lost or the process ends: nothing is published after it. */
+  readonly signal: AbortSignal;
+}
+
+/** Rejects when Kafka or Postgres fails, which says nothing of the provider, or when the signal aborts; all that a provider can do is a result. */
+export type PollSource = (source: SourceSettings, claim: Claim, options: PollOptions) => Promise<PollResult>;
+
+// One batch is looked up and published while the next one is read.
+const batchPlans = 200;
+const batchZones = 4_000;
+const maxPlans = 1_000_000;
+
+export function makePollSource(deps: PollSourceDeps): PollSource {
+  const { client, digest, random } = deps;
+
+  return async (source, claim, { token, currency, signal }) => {
+    const counts = { seen: 0, changed: 0, rejected: 0 };
+    const fail = (outcome: "failed" | "partial", error: string, retryAfterMs?: number): PollResult => {
+      const failures = claim.failures + 1;
+      const nextMs = nextAttemptMs(
+        { ok: false, retryAfterMs },
+        { failures, intervalMs: source.intervalMs, random: random() },
+      );
+      return { outcome, error: error.slice(0, 300), failures, nextMs, ...counts, validators: undefined };
+    };
+    const succeed = (outcome: "whole" | "unchanged", validators: PollResult["validators"]): PollResult => {
+      const nextMs = nextAttemptMs({ ok: true }, { failures: 0, intervalMs: source.intervalMs, random: random() });
+      return { outcome, error: undefined, failures: 0, nextMs, ...counts, validators };
+    };
+
+    let answer: FeedAnswer;
+    try {
+      answer = await client.fetch({
+        url: source.url,
+        token,
+        etag: claim.etag,
+        lastModified: claim.lastModified,
+        timeoutMs: source.timeoutMs,
+        signal,
+      });
+    } catch (error) {
+      const failure = signal.aborted ? undefined : findFetchFailure(error);
+      if (failure === undefined) throw error;
+      return fail("failed", failure);
+    }
+    if (answer.kind === "refused") return fail("failed", answer.error, answer.retryAfterMs);
+    if (answer.kind === "unchanged") return succeed("unchanged", undefined);
+    const facts: PollFacts = {
+      source: source.name,
+      sequence: claim.sequence,
+      observedAt: claim.observedAt.toISOString(),
+      products: source.products,
+      currency,
+    };
+    const publisher = makePublisher(deps, counts, signal);
+    const fault = await readDocument(source, answer, facts, { digest, counts, publisher, signal });
+    if (fault === undefined) return succeed("whole", { etag: answer.etag, lastModified: answer.lastModified });
+    return fail(counts.seen > 0 ? "partial" : "failed", fault);
+  };
+}
+
+interface Counts {
+  seen: number;
+  changed: number;
+  rejected: number;
+}
+
+/** Resolves with what broke the document off; undefined when it was read to its end. All that was read whole is in Kafka by then. */
+async function readDocument(
+  source: SourceSettings,
+  answer: { contentType: string | undefined; body: AsyncIterable<Uint8Array> },
+  facts: PollFacts,
+  { digest, counts, publisher, signal }: { digest: Digest; counts: Counts; publisher: Publisher; signal: AbortSignal },
+): Promise<string | undefined> {
+  const toInstant = makeToInstant(source.timezone);
+  const seen = new Set<number>();
+  const decoder = makeDecoder(answer.contentType);
+  const reader = formats[source.format]((raw) => {
+    counts.seen += 1;
+    if (counts.seen > maxPlans) throw new FeedFault("too_large", `more than ${maxPlans} plans`);
+    let event = toCatalogEvent(raw, facts, { digest, toInstant });
+    const mark = markOf(event.id);
+    if (seen.has(mark)) {
+      event = toRejection(raw, facts, { reason: "duplicate", detail: "the document has this plan twice" }, digest);
+    }
+    seen.add(mark);
+    if (event.kind === "rejected") counts.rejected += 1;
+    publisher.add(event);
+  });
+  let fault: string | undefined;
+  try {
+    for await (const chunk of answer.body) {
+      signal.throwIfAborted();
+      reader.write(decoder.write(chunk));
+      await publisher.relieve();
+    }
+    reader.write(decoder.end());
+    reader.end();
+  } catch (error) {
+    fault = signal.aborted || publisher.failed() ? undefined : findFetchFailure(error);
+    if (fault === undefined) throw error;
+  }
+  await publisher.flush();
+  return fault;
+}
+
+/** 52 bits of the id: a set of numbers is small, and two of a million plans share one in 1 of 10,000 documents. */
+function markOf(id: string): number {
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13) + id.slice(15, 16), 16);
+}
+
+interface Publisher {
+  add(event: CatalogEventData): void;
+  /** Waits while a batch is full and the one before is not in Kafka yet. */
+  relieve(): Promise<void>;
+  flush(): Promise<void>;
+  /** Whether what is thrown is the publisher's. */
+  failed(): boolean;
+}
+
+function makePublisher(deps: PollSourceDeps, counts: Counts, signal: AbortSignal): Publisher {
+  let batch: CatalogEventData[] = [];
+  let zones = 0;
+  let inFlight: Promise<void> = Promise.resolve();
+  let failed = false;
+
+  const send = async (events: readonly CatalogEventData[]): Promise<void> => {
+    try {
+      const known = await deps.findKnownPlans(events.map(({ id }) => id));
+      const changed = events.filter((event) => hasChanged(event, known.get(event.id)));
+      signal.throwIfAborted();
+      await Promise.all(changed.map((event) => deps.publish(event)));
+      counts.changed += changed.length;
+    } catch (error) {
+      failed = true;
+      throw error;
+    }
+  };
+  const next = async (): Promise<void> => {
+    await inFlight;
+    const full = batch;
+    batch = [];
+    zones = 0;
+    inFlight = full.length === 0 ? Promise.resolve() : send(full);
+    // Whoever waits for it sees the fault; until then it must not count as unhandled.
+    inFlight.catch(() => undefined);
+  };
+
+  return {
+    add(event) {
+      batch.push(event);
+      zones += event.kind === "plan" ? event.plan.zones.length : event.fragment.zones.length;
+    },
+    async relieve() {
+      if (failed) await inFlight;
+      if (batch.length >= batchPlans || zones >= batchZones) await next();
+    },
+    async flush() {
+      await next();
+      await inFlight;
+    },
+    failed: () => failed,
+  };
+}
+
+/** A valid plan is news also when it is as before a refused version: that one is no longer what the feed says. */
+function hasChanged(event: CatalogEventData, known: KnownPlan | undefined): boolean {
+  if (event.kind === "rejected") return known?.rejectedHash !== event.contentHash;
+  return known?.planHash !== event.contentHash || known.rejectedHash !== undefined;
+}
