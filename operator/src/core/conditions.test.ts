@@ -1,0 +1,69 @@
+import { describe, expect, test } from "vitest";
+import type { Condition, WorkerStatus } from "../api/status.ts";
+import { type ConditionFacts, deriveConditions, isReady } from "./conditions.ts";
+
+const done = { state: "done", message: "done" } as const;
+const worker: WorkerStatus = { role: "gateway", replicas: 2, ready: 2, desired: 2, processes: [] };
+const good: ConditionFacts = {
+  topics: done,
+  schema: done,
+  partitions: done,
+  settings: done,
+  workers: [worker],
+  workloadsApplied: true,
+  paused: false,
+  notImplemented: [],
+};
+const at = "2026-01-01T00:00:00.000Z";
+const later = "2026-01-01T00:01:00.000Z";
+const find = (conditions: readonly Condition[], type: Condition["type"]) =>
+  conditions.find((condition) => condition.type === type);
+
+describe("conditions", () => {
+  test("Ready when every part is", () => {
+    const conditions = deriveConditions(good, [], at);
+    expect(isReady(conditions)).toBe(true);
+    expect(find(conditions, "Reconciling")?.status).toBe("False");
+  });
+
+  const bad: [string, Partial<ConditionFacts>, string][] = [
+    ["topics wait", { topics: { state: "waiting", reason: "Pending", message: "no topics" } }, "no topics"],
+    ["migrations failed", { schema: { state: "failed", message: "cannot connect" } }, "cannot connect"],
+    ["partitions failed", { partitions: { state: "failed", message: "overlap" } }, "overlap"],
+    ["settings failed", { settings: { state: "failed", message: "redis is away" } }, "redis is away"],
+    ["the database is another's", { databaseOf: "a/b", schema: { state: "failed", message: "a/b's" } }, "a/b's"],
+    ["nothing was started", { workloadsApplied: false }, "processes are not started yet"],
+    [
+      "a process is not ready",
+      { workers: [{ ...worker, ready: 1, reason: "no Kafka" }] },
+      "gateway 1 of 2 ready (no Kafka)",
+    ],
+  ];
+  test.each(bad)("not Ready, with the reason, when %s", (_, facts, message) => {
+    const conditions = deriveConditions({ ...good, ...facts }, [], at);
+    expect(isReady(conditions)).toBe(false);
+    expect(find(conditions, "Ready")?.message).toBe(message);
+    expect(find(conditions, "Reconciling")?.status).toBe("True");
+  });
+
+  test("a crash loop stalls the engine", () => {
+    const processes = [
+      { name: "gateway-1", state: "waiting", restarts: 3, reason: "crash loop, 3 times in a row: exited with code 1" },
+    ] as const;
+    const conditions = deriveConditions({ ...good, workers: [{ ...worker, ready: 1, processes }] }, [], at);
+    expect(find(conditions, "Stalled")).toMatchObject({ status: "True", reason: "CrashLoop" });
+  });
+
+  test("a refused resource leaves the engine Ready and says why", () => {
+    const conditions = deriveConditions({ ...good, refusal: "line 3: wrong" }, [], at);
+    expect(isReady(conditions)).toBe(true);
+    expect(find(conditions, "ResourceValid")).toMatchObject({ status: "False", reason: "Refused" });
+  });
+
+  test("the transition time moves only with the status", () => {
+    const first = deriveConditions(good, [], at);
+    const second = deriveConditions({ ...good, topics: { state: "failed", message: "away" } }, first, later);
+    expect(find(second, "TopicsReady")?.lastTransitionTime).toBe(later);
+    expect(find(second, "SchemaReady")?.lastTransitionTime).toBe(at);
+  });
+});

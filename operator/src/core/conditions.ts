@@ -1,0 +1,143 @@
+/** Conditions from facts. Pure: what happened goes in, what a person and `kubectl wait` should see comes out. */
+import type {
+  Condition,
+  ConditionType,
+  NotImplemented,
+  ProcessorStatus,
+  ReplicaStatus,
+  Route,
+  WorkerStatus,
+} from "../api/status.ts";
+
+/** How far one step of a pass is. */
+export type StepState =
+  | { readonly state: "waiting"; readonly reason: string; readonly message: string }
+  | { readonly state: "done"; readonly message: string }
+  | { readonly state: "failed"; readonly message: string };
+
+export interface ConditionFacts {
+  readonly topics: StepState;
+  readonly schema: StepState;
+  readonly partitions: StepState;
+  readonly settings: StepState;
+  readonly workers: readonly WorkerStatus[];
+  /** Whether the workloads of the current plan were handed to the runtime. */
+  readonly workloadsApplied: boolean;
+  readonly paused: boolean;
+  readonly notImplemented: readonly NotImplemented[];
+  /** The engine whose database this is, when it is not ours. */
+  readonly databaseOf?: string | undefined;
+  /** Why the newest resource was refused, when it was: the one before stays in force. */
+  readonly refusal?: string | undefined;
+  /** With the payment section. */
+  readonly processors?: readonly ProcessorStatus[] | undefined;
+  readonly route?: Route | undefined;
+}
+
+type Draft = Omit<Condition, "lastTransitionTime">;
+
+/** @param previous keeps the time of a condition whose status did not change */
+export function deriveConditions(
+  facts: ConditionFacts,
+  previous: readonly Condition[],
+  now: string,
+): readonly Condition[] {
+  const workloads = workloadsCondition(facts);
+  const parts = [
+    stepCondition("SchemaReady", facts.schema),
+    stepCondition("TopicsReady", facts.topics),
+    stepCondition("PartitionsReady", facts.partitions),
+    stepCondition("SettingsApplied", facts.settings),
+    workloads,
+  ];
+  const unready = parts.filter((part) => part.status !== "True");
+  const looping = facts.workers
+    .flatMap((worker) => worker.processes)
+    .filter((replica) => replica.reason?.startsWith("crash loop") === true);
+  const drafts: Draft[] = [
+    unready.length === 0
+      ? { type: "Ready", status: "True", reason: "AllReady", message: "everything that the resource asks for runs" }
+      : { type: "Ready", status: "False", reason: unready[0]?.reason ?? "Unready", message: explain(unready) },
+    unready.length === 0 || facts.paused
+      ? flag("Reconciling", false, "Settled", "nothing is left to do")
+      : flag("Reconciling", true, "InProgress", explain(unready)),
+    stalledCondition(facts, looping),
+    facts.paused
+      ? flag("Paused", true, "Annotation", "pricing-engine.dev/paused: nothing is changed")
+      : flag("Paused", false, "Running", "the resource is followed"),
+    facts.refusal === undefined
+      ? flag("ResourceValid", true, "Accepted", "the newest resource is in force")
+      : flag("ResourceValid", false, "Refused", `the last good one stays in force: ${facts.refusal}`),
+    facts.notImplemented.length === 0
+      ? flag("NotImplemented", false, "Complete", "everything in the resource is run")
+      : flag(
+          "NotImplemented",
+          true,
+          "Accepted",
+          facts.notImplemented.map(({ path, message }) => `${path}: ${message}`).join("; "),
+        ),
+    ...parts,
+    // Not a part of Ready: payments are taken all the same, and wait.
+    ...(facts.processors === undefined ? [] : [processorsCondition(facts.processors, facts.route)]),
+  ];
+  return drafts.map((draft) => {
+    const before = previous.find((condition) => condition.type === draft.type);
+    return { ...draft, lastTransitionTime: before?.status === draft.status ? before.lastTransitionTime : now };
+  });
+}
+
+export function isReady(conditions: readonly Condition[]): boolean {
+  return conditions.some((condition) => condition.type === "Ready" && condition.status === "True");
+}
+
+function stalledCondition({ databaseOf }: ConditionFacts, looping: readonly ReplicaStatus[]): Draft {
+  if (databaseOf !== undefined) return flag("Stalled", true, "DatabaseOwned", `the database is ${databaseOf}'s`);
+  if (looping.length === 0) return flag("Stalled", false, "Progressing", "nothing stands in the way");
+  const message = looping.map((replica) => `${replica.name}: ${replica.reason}`).join("; ");
+  return flag("Stalled", true, "CrashLoop", message);
+}
+
+function flag(type: ConditionType, set: boolean, reason: string, message: string): Draft {
+  return { type, status: set ? "True" : "False", reason, message };
+}
+
+function explain(parts: readonly Draft[]): string {
+  return parts.map((part) => part.message).join("; ");
+}
+
+function processorsCondition(processors: readonly ProcessorStatus[], route: Route | undefined): Draft {
+  const type = "ProcessorsHealthy";
+  const message = `${processors.map(({ name, state }) => `${name} is ${state}`).join(", ")}; route: ${route}`;
+  if (processors.some(({ state }) => state === "Down" || state === "Degraded")) {
+    return { type, status: "False", reason: "ProcessorDown", message };
+  }
+  if (processors.some(({ state }) => state === "Unknown"))
+    return { type, status: "Unknown", reason: "NotProbed", message };
+  return { type, status: "True", reason: "AllHealthy", message };
+}
+
+function stepCondition(type: ConditionType, step: StepState): Draft {
+  switch (step.state) {
+    case "done":
+      return { type, status: "True", reason: "Done", message: step.message };
+    case "failed":
+      return { type, status: "False", reason: "Failed", message: step.message };
+    case "waiting":
+      return { type, status: "Unknown", reason: step.reason, message: step.message };
+  }
+}
+
+function workloadsCondition({ workers, workloadsApplied }: ConditionFacts): Draft {
+  const type = "WorkloadsAvailable";
+  if (!workloadsApplied) return { type, status: "False", reason: "Waiting", message: "processes are not started yet" };
+  const missing = workers.filter((worker) => worker.ready < worker.desired);
+  if (missing.length === 0) return { type, status: "True", reason: "AllReady", message: "every process is ready" };
+  return {
+    type,
+    status: "False",
+    reason: "ProcessesNotReady",
+    message: missing
+      .map(({ role, ready, desired, reason }) => `${role} ${ready} of ${desired} ready${reason ? ` (${reason})` : ""}`)
+      .join("; "),
+  };
+}

@@ -1,0 +1,138 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { parseResource } from "../api/parse.ts";
+import { plan } from "./plan.ts";
+import { topicsOfGroup } from "./topics.ts";
+
+const shop = readFileSync(new URL("../../../examples/shop.yaml", import.meta.url), "utf8");
+// A readable stand-in: equal texts have equal digests, and the snapshot does not change with its implementation.
+const digests = new Map<string, string>();
+const hash = (text: string) => {
+  const known = digests.get(text) ?? `hash-${digests.size + 1}`;
+  digests.set(text, known);
+  return known;
+};
+
+function planOf(text: string, canSharePort = true) {
+  const parsed = parseResource(text);
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
+  return plan(parsed.resource, { hash, canSharePort });
+}
+
+const podHashes = (text: string) => planOf(text).workloads.map((workload) => workload.podHash);
+
+describe("plan", () => {
+  test("of the example", () => {
+    expect({ ...planOf(shop), settings: undefined }).toMatchSnapshot();
+  });
+
+  test("live settings of the example", () => {
+    expect(planOf(shop).settings).toMatchSnapshot();
+  });
+
+  test.each([
+    ["the policy", 'multiply: "1.15"', 'multiply: "1.25"'],
+    ["a limit", "capacity: 100", "capacity: 5"],
+    ["how long prices are cached", "cacheTtl: 60s", "cacheTtl: 30s"],
+    ["the log level", "logLevel: info", "logLevel: debug"],
+  ])("%s travels as a live setting: no process is restarted", (_, before, after) => {
+    const changed = shop.replace(before, after);
+    expect(changed).not.toBe(shop);
+    expect(podHashes(changed)).toEqual(podHashes(shop));
+    expect(planOf(changed).settingsHash).not.toBe(planOf(shop).settingsHash);
+  });
+
+  test("a changed sample ratio restarts every process of ours and leaves the settings alone", () => {
+    const changed = shop.replace('sampleRatio: "0.1"', 'sampleRatio: "0.5"');
+    const restarted = planOf(changed).workloads.filter(({ podHash }, index) => podHash !== podHashes(shop)[index]);
+    expect(restarted.map(({ role }) => role)).toEqual(
+      planOf(shop).workloads.flatMap(({ role, service }) => (service === "processor" ? [] : [role])),
+    );
+    expect(planOf(changed).settingsHash).toBe(planOf(shop).settingsHash);
+  });
+
+  test("one gateway runs where processes cannot share a port", () => {
+    const replicas = (canSharePort: boolean) =>
+      planOf(shop, canSharePort).workloads.find(({ role }) => role === "gateway")?.replicas;
+    expect([replicas(true), replicas(false)]).toEqual([2, 1]);
+  });
+
+  test("a section left out is not run", () => {
+    const head = "apiVersion: pricing-engine.dev/v1alpha1\nkind: PricingEngine\nmetadata: { name: x }\n";
+    const empty = planOf(`${head}spec: {}`);
+    expect([empty.workloads, empty.topics, empty.migrations, empty.partitions]).toEqual([[], [], [], []]);
+    const gatewayOnly = planOf(`${head}spec: { gateway: {} }`);
+    expect(gatewayOnly.workloads.map(({ role, env }) => [role, "PRICING_URL" in env])).toEqual([["gateway", false]]);
+  });
+
+  test("ingest: a poller, a worker, an api, a topic, live settings without tokens, and the gateway that asks it", () => {
+    const source = `{ name: fever, url: "http://feeds.example/a", format: json, interval: 60s, secretRef: { name: fever } }`;
+    const planned = planOf(shop.replace("spec:\n", `spec:\n  ingest: { sources: [${source}] }\n`));
+    expect(planned.workloads.map(({ role }) => role)).toEqual([
+      "pricing-api",
+      "pricing-worker",
+      "ingest-api",
+      "ingest-worker",
+      "ingest-poller",
+      "processor-default",
+      "processor-fallback",
+      "payment-api",
+      "payment-worker",
+      "gateway",
+    ]);
+    expect(planned.migrations).toContain("ingest");
+    expect(planned.topics.filter(({ topic }) => topic.endsWith("catalog-events"))).toHaveLength(1);
+    expect(topicsOfGroup("ingest-worker", planned.prefix)).toHaveLength(2);
+    const [settings] = planned.settings.ingest.sources;
+    expect(settings).toEqual({
+      name: "fever",
+      url: "http://feeds.example/a",
+      format: "json",
+      intervalMs: 60_000,
+      timeoutMs: 30_000,
+      timezone: "UTC",
+      products: false,
+    });
+    const env = Object.fromEntries(planned.workloads.map((workload) => [workload.role, workload.env]));
+    expect(env.gateway).toHaveProperty("INGEST_URL");
+    expect(env["ingest-api"]).toHaveProperty("POSTGRES_REPLICA_URL");
+    expect(env["ingest-worker"]).toHaveProperty("PRICING_URL");
+  });
+
+  test("named processors are called where they are, with their token; none is simulated", () => {
+    const named = shop.replace(
+      "  payment:\n",
+      `  payment:
+    processors:
+      - { name: fallback, url: "https://b", fee: "0.15" }
+      - { name: default, url: "https://a", fee: "0.05", secretRef: { name: pay } }
+`,
+    );
+    const { failover, workloads } = planOf(named);
+    const env = workloads.find(({ role }) => role === "payment-worker")?.env;
+    expect(workloads.filter(({ service }) => service === "processor")).toEqual([]);
+    const token = { from: "secret", secret: "pay", key: "token" };
+    expect(env).toMatchObject({
+      PAYMENT_DEFAULT_URL: { from: "value", value: "https://a" },
+      PAYMENT_DEFAULT_TOKEN: token,
+      PAYMENT_FALLBACK_URL: { from: "value", value: "https://b" },
+    });
+    expect(env).not.toHaveProperty("PAYMENT_FALLBACK_TOKEN");
+    expect(failover?.processors.find(({ name }) => name === "default")).toMatchObject({ token });
+  });
+
+  test("says what is asked for and not run", () => {
+    const text = shop.replace("spec:\n", "spec:\n  deletionPolicy: Delete\n  orders: {}\n");
+    expect(planOf(text).notImplemented.map(({ path }) => path)).toEqual([
+      "spec.orders",
+      "spec.pricing.workers.max",
+      "spec.payment.workers.max",
+      "spec.deletionPolicy",
+    ]);
+  });
+
+  test("an annotation pauses the engine", () => {
+    const paused = shop.replace("  name: shop", '  name: shop\n  annotations: { pricing-engine.dev/paused: "true" }');
+    expect([planOf(shop).paused, planOf(paused).paused]).toEqual([false, true]);
+  });
+});

@@ -1,0 +1,49 @@
+import { groupName, retryTopic, topicName, topics } from "@pricing-engine/contracts";
+import type { PricingEngine } from "../api/resource.ts";
+
+export interface TopicPlan {
+  readonly topic: string;
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  /** `forever`: commands wait for their consumer however long it is away. `compact`: the last record per key. */
+  readonly keep: "forever" | "compact";
+  /** Consumer groups, each with a retry and a dead-letter topic beside this one. */
+  readonly groups: readonly string[];
+}
+
+/** What each group reads: commands, kept until it has done with them. */
+const topicsOfGroups: Readonly<Record<string, readonly string[]>> = {
+  "pricing-worker": [topics.marketEvents, topics.recalculations],
+  "ingest-worker": [topics.catalogEvents],
+  "payment-worker": [topics.payments],
+  "payment-controls": [topics.paymentControls],
+};
+
+/** Every topic of the sections that run. */
+export function planTopics({ spec }: PricingEngine, prefix: string): readonly TopicPlan[] {
+  const { partitions, replicationFactor } = spec.kafka?.topics ?? { partitions: 12, replicationFactor: 1 };
+  const shape = { partitions, replicationFactor };
+  const commandsOf = (group: string): TopicPlan[] =>
+    (topicsOfGroups[group] ?? []).map((name) => {
+      return { topic: topicName(prefix, name), ...shape, keep: "forever", groups: [groupName(prefix, group)] };
+    });
+  const planned: TopicPlan[] = [];
+  if (spec.ingest !== undefined) planned.push(...commandsOf("ingest-worker"));
+  if (spec.pricing !== undefined) {
+    planned.push({ topic: topicName(prefix, topics.priceChanges), ...shape, keep: "compact", groups: [] });
+    planned.push(...commandsOf("pricing-worker"));
+  }
+  if (spec.payment !== undefined) {
+    planned.push(...commandsOf("payment-worker"), ...commandsOf("payment-controls"));
+    planned.push({ topic: topicName(prefix, topics.paymentEvents), ...shape, keep: "forever", groups: [] });
+  }
+  return planned;
+}
+
+/** What a group reads, its retries included: the topics that its lag is made of. */
+export function topicsOfGroup(group: string, prefix: string): readonly string[] {
+  return (topicsOfGroups[group] ?? []).flatMap((name) => {
+    const topic = topicName(prefix, name);
+    return [topic, retryTopic(topic, groupName(prefix, group))];
+  });
+}

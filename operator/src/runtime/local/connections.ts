@@ -1,0 +1,42 @@
+import type { Secrets } from "../../api/parse.ts";
+import type { PricingEngine } from "../../api/resource.ts";
+import type { Connection } from "../../core/plan.ts";
+import { getSecretValue } from "./secrets.ts";
+import type { StateDir } from "./state-dir.ts";
+
+/** Addresses, ready for an environment variable. */
+export type Connections = Readonly<Record<Connection, string>> & { readonly replica?: string | undefined };
+
+export const infraServices = ["kafka", "postgres", "redis"] as const satisfies readonly Connection[];
+
+/** The servers that the resource leaves to `hack/infra`. */
+export function findNeededInfra({ spec }: PricingEngine): readonly Connection[] {
+  return infraServices.filter((service) => spec[service] === undefined);
+}
+
+/**
+ * @param infra addresses of the servers that `hack/infra` started
+ * @throws UserError when a Secret is missing
+ */
+export function resolveConnections(
+  { spec }: PricingEngine,
+  secrets: Secrets,
+  dir: StateDir,
+  infra: {
+    readonly kafkaBrokers?: string;
+    readonly postgresUrl?: string;
+    readonly postgresReplicaUrl?: string;
+    readonly redisUrl?: string;
+  },
+): Connections {
+  const secret = (name: string) => getSecretValue(dir, secrets, name, "url");
+  return {
+    kafka: spec.kafka?.brokers.join(",") ?? infra.kafkaBrokers ?? "",
+    postgres: spec.postgres === undefined ? (infra.postgresUrl ?? "") : secret(spec.postgres.primary.secretRef.name),
+    replica:
+      spec.postgres === undefined
+        ? infra.postgresReplicaUrl
+        : spec.postgres.replica && secret(spec.postgres.replica.secretRef.name),
+    redis: spec.redis === undefined ? (infra.redisUrl ?? "") : secret(spec.redis.secretRef.name),
+  };
+}

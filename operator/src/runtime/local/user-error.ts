@@ -1,0 +1,16 @@
+/** Something that the person at the terminal can repair: the message says what and how, and is all that is shown. */
+export class UserError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "UserError";
+  }
+}
+
+/** What to show for any error: no stack for what a person can repair. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = "code" in error ? error.code : undefined;
+  if (code === "ENOSPC") return `the disk is full: ${error.message}. Free some space and start again`;
+  if (code === "EACCES" || code === "EROFS") return `${error.message}. Choose another place with --state-dir`;
+  return error.message;
+}
