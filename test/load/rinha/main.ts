@@ -1,0 +1,265 @@
+/**
+ * pnpm bench:rinha [--scale 0.2] [--faults] [--cpus 1.5] [--dir <state>]
+ *
+ * The Rinha run of docs/guide/payments.md: everything of ours, Kafka, Postgres and Redis within the CPU limit, the load and the two
+ * processors outside; then a null backend under the same limit; then the audit. Needs k6 (`go install go.k6.io/k6@v1.3.0`) on the
+ * PATH or in K6. Ends with 1 when a promise was not kept or a bar was missed.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { paymentsSummaryResponse } from "@pricing-engine/contracts";
+import { startInfra } from "@pricing-engine/hack/infra";
+import { eventually } from "@pricing-engine/testkit";
+import postgres from "postgres";
+import { z } from "zod";
+import { auditPayments, isClean, renderAudit } from "../../audit/payments.ts";
+import { findSummaryFaults, parseTales, pickWindows, readProcessor, readRows } from "../../audit/sources.ts";
+import { findFreePort } from "../../support/free-port.ts";
+import { limitCpu } from "./cpu-limit.ts";
+import { scoreRinha } from "./score.ts";
+
+const { values } = parseArgs({
+  options: {
+    scale: { type: "string", default: "1" },
+    cpus: { type: "string", default: "1.5" },
+    faults: { type: "boolean", default: false },
+  },
+});
+const scale = Number(values.scale);
+const k6 = process.env.K6 ?? "k6";
+const amount = 20.05;
+const bars = { shareOfCeiling: 0.988, p99Ratio: 3, nodeMb: 350 };
+const drainTimeoutMs = 120_000;
+
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+const say = (line: string): void => console.error(`  ${line}`);
+const folder = mkdtempSync(join(tmpdir(), "pricing-engine-rinha-"));
+const closers: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
+const resultSchema = z.object({
+  users: z.number(),
+  accepted: z.number(),
+  refused: z.number(),
+  unanswered: z.number(),
+  inconsistent: z.number(),
+  checked: z.number(),
+  p50Ms: z.number(),
+  p99Ms: z.number(),
+  maxMs: z.number(),
+});
+
+const limit = limitCpu(Number(values.cpus));
+say(limit === undefined ? "no cgroup can be made here: no CPU limit" : `limited to ${values.cpus} CPUs`);
+const outside = (command: readonly string[]): readonly string[] => limit?.outside(command) ?? command;
+
+function run(command: readonly string[], env: Record<string, string> = {}): ChildProcess {
+  const [program = "", ...args] = command;
+  const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
+  closers.push(() => void child.kill());
+  return child;
+}
+
+async function load(
+  name: string,
+  env: Record<string, string>,
+): Promise<{ result: z.infer<typeof resultSchema>; text: string }> {
+  const log = join(folder, `${name}.log`);
+  const variables = Object.entries({ SCALE: String(scale), ...env }).flatMap(([key, value]) => [
+    "-e",
+    `${key}=${value}`,
+  ]);
+  const child = run(outside([k6, "run", "--quiet", "--console-output", log, ...variables, path("./rinha.js")]));
+  let output = "";
+  child.stdout?.on("data", (chunk: Buffer) => {
+    output += String(chunk);
+  });
+  const [code] = (await once(child, "close")) as [number | null];
+  const found = /RESULT (\{.*\})/.exec(output)?.[1];
+  if (found === undefined) throw new Error(`k6 ended with ${code} and no result:\n${output}`);
+  return { result: resultSchema.parse(JSON.parse(found)), text: readFileSync(log, "utf8") };
+}
+
+async function startProcessor(name: string, fee: string): Promise<string> {
+  const port = await findFreePort();
+  const entry = path("../../simulators/processor/main.ts");
+  run(
+    outside([
+      process.execPath,
+      entry,
+      "--port",
+      String(port),
+      "--fee",
+      fee,
+      "--ledger",
+      join(folder, `${name}.ndjson`),
+    ]),
+  );
+  const url = `http://127.0.0.1:${port}`;
+  await eventually(async () => (await fetch(`${url}/payments/none`)).status === 404, { timeoutMs: 20_000 });
+  return url;
+}
+
+const processors = {
+  default: await startProcessor("default", "0.07"),
+  fallback: await startProcessor("fallback", "0.1"),
+};
+let code = 1;
+try {
+  const infra = await startInfra({
+    dir: join(folder, "infra"),
+    services: ["kafka", "postgres", "redis"],
+    ports: "random",
+    mode: "native",
+    lifetime: "session",
+    log: () => undefined,
+  });
+  closers.push(() => infra.stop());
+  const { kafkaBrokers, postgresUrl, redisUrl } = infra.endpoints;
+  const stateDir = join(folder, "engine");
+  mkdirSync(stateDir);
+  const secret = (name: string, url: string): object => ({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name },
+    stringData: { url },
+  });
+  const resource = {
+    apiVersion: "pricing-engine.dev/v1alpha1",
+    kind: "PricingEngine",
+    metadata: { name: "rinha" },
+    spec: {
+      kafka: { brokers: [kafkaBrokers], topics: { partitions: 4 } },
+      postgres: { primary: { secretRef: { name: "db" } }, poolSize: 8 },
+      redis: { secretRef: { name: "cache" } },
+      gateway: { replicas: { min: 1, max: 1 }, allowPurge: true },
+      payment: {
+        processors: [
+          { name: "default", url: processors.default, fee: "0.07" },
+          { name: "fallback", url: processors.fallback, fee: "0.10" },
+        ],
+        workers: { min: 1, max: 1 },
+      },
+      telemetry: { sampleRatio: "0", logLevel: "warn" },
+    },
+  };
+  const file = join(folder, "rinha.yaml");
+  const documents = [secret("db", postgresUrl), secret("cache", redisUrl), resource];
+  writeFileSync(file, documents.map((document) => JSON.stringify(document)).join("\n---\n"));
+  const port = await findFreePort();
+  const target = `http://127.0.0.1:${port}`;
+  const operator = path("../../../operator/src/main.ts");
+  const flags = ["-f", file, "--state-dir", stateDir, "--port", String(port), "--no-demo"];
+  const engine = run([process.execPath, operator, "local", "start", ...flags]);
+  engine.stdout?.resume();
+  closers.push(async () => {
+    engine.kill("SIGTERM");
+    if (engine.exitCode === null) await once(engine, "close");
+  });
+  await eventually(async () => (await fetch(`${target}/readyz`)).ok, { timeoutMs: 180_000 });
+  say(`the engine is ready; ${values.faults ? "parts are killed in turn; " : ""}the load runs for 300 s`);
+
+  let peakBytes = 0;
+  const sampling = setInterval(() => {
+    peakBytes = Math.max(peakBytes, limit?.nodeBytes() ?? 0);
+  }, 2_000);
+  const killRole = async (role: string): Promise<void> => {
+    const ready = JSON.parse(readFileSync(join(stateDir, "ready", `${role}-1.json`), "utf8")) as { pid: number };
+    process.kill(ready.pid, "SIGKILL");
+  };
+  const killServer = async (service: "kafka" | "postgres" | "redis"): Promise<void> => {
+    await infra.kill(service);
+    await eventually(() => infra.restart(service), { timeoutMs: 120_000 });
+  };
+  const stop = new AbortController();
+  const faults: readonly (readonly [number, string, () => Promise<void>])[] = [
+    [45, "gateway", () => killRole("gateway")],
+    [92, "worker, as default begins to fail", () => killRole("payment-worker")],
+    [110, "Redis", () => killServer("redis")],
+    [152, "worker, as fallback begins to fail", () => killRole("payment-worker")],
+    [175, "Kafka", () => killServer("kafka")],
+    [220, "Postgres", () => killServer("postgres")],
+    [250, "gateway", () => killRole("gateway")],
+  ];
+  const startedMs = performance.now();
+  const striking = values.faults
+    ? Promise.all(
+        faults.map(async ([atSeconds, what, strike]) => {
+          const waited = await delay(atSeconds * 1000, true, { signal: stop.signal }).catch(() => false);
+          if (!waited) return;
+          say(`${((performance.now() - startedMs) / 1000).toFixed(0)} s: kill -9 of ${what}`);
+          await strike().catch((error: unknown) => say(`${what}: ${String(error)}`));
+        }),
+      )
+    : Promise.resolve();
+  const { result, text } = await load("ours", {
+    TARGET: target,
+    DEFAULT: processors.default,
+    FALLBACK: processors.fallback,
+  });
+  // What is settled when the load ends is what counts.
+  const summary = paymentsSummaryResponse.parse(await (await fetch(`${target}/payments-summary`)).json());
+  stop.abort();
+  await striking;
+  clearInterval(sampling);
+
+  const sql = postgres(postgresUrl, { max: 1, onnotice: () => undefined });
+  closers.push(() => sql.end({ timeout: 5 }));
+  const drainedFromMs = performance.now();
+  const tales = parseTales(text);
+  const read = async () => {
+    const dumps = {
+      default: await readProcessor(processors.default),
+      fallback: await readProcessor(processors.fallback),
+    };
+    return { dumps, audit: auditPayments({ tales, ...dumps, rows: await readRows(sql) }) };
+  };
+  await eventually(async () => isClean((await read()).audit), { timeoutMs: drainTimeoutMs, intervalMs: 1_000 }).catch(
+    () => undefined,
+  );
+  const { dumps, audit } = await read();
+  const drainedMs = performance.now() - drainedFromMs;
+  const windows = pickWindows(Object.values(dumps).flat(), 20);
+  const summaryFaults = await findSummaryFaults(target, dumps, windows);
+
+  const nullPort = await findFreePort();
+  run([process.execPath, path("./null-backend.ts"), String(nullPort)]);
+  await eventually(async () => (await fetch(`http://127.0.0.1:${nullPort}`, { method: "POST" })).status === 202);
+  say("the null backend under the same load, for 60 s");
+  const reference = await load("null", { TARGET: `http://127.0.0.1:${nullPort}`, SECONDS: "60" });
+
+  const { accepted, inconsistent, p99Ms } = result;
+  const score = scoreRinha({ summary, accepted, amount, p99Ms, isConsistent: inconsistent === 0 });
+  const p99Ratio = p99Ms / reference.result.p99Ms;
+  const nodeMb = peakBytes / 1024 ** 2;
+  console.log(
+    `users              1 → ${result.users}, ${accepted} accepted, ${result.refused} refused, ${result.unanswered} without an answer`,
+  );
+  console.log(`score              ${score.score.toFixed(2)} (bonus ${score.bonus})`);
+  console.log(
+    `share of ceiling   ${score.shareOfCeiling.toFixed(4)} without bonus (bar ${bars.shareOfCeiling}); ${(100 * score.fallbackShare).toFixed(1)} % at the fallback`,
+  );
+  console.log(
+    `p99                ${p99Ms.toFixed(2)} ms, null backend ${reference.result.p99Ms.toFixed(2)} ms: ${p99Ratio.toFixed(2)} (bar ${bars.p99Ratio})`,
+  );
+  console.log(
+    `inconsistent       ${inconsistent} of ${result.checked} windows under load, ${summaryFaults.length} of ${windows.length} at the end`,
+  );
+  console.log(
+    `memory             ${limit === undefined ? "not measured" : `${nodeMb.toFixed(0)} MB at most, all our processes (bar ${bars.nodeMb})`}`,
+  );
+  console.log(`drained            ${(drainedMs / 1000).toFixed(1)} s after the end`);
+  console.log(renderAudit(audit));
+  for (const fault of summaryFaults.slice(0, 3)) console.log(fault);
+  const kept = isClean(audit) && summaryFaults.length === 0;
+  const fast = score.shareOfCeiling >= bars.shareOfCeiling && p99Ratio <= bars.p99Ratio && inconsistent === 0;
+  code = kept && (fast || values.faults) && nodeMb <= bars.nodeMb ? 0 : 1;
+} finally {
+  for (const close of closers.toReversed()) await close();
+  limit?.close();
+}
+process.exit(code);

@@ -1,0 +1,83 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+export interface Observation<T> {
+  readonly startedMs: number;
+  readonly endedMs: number;
+  readonly result: { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
+}
+
+export interface Load<T> {
+  readonly observations: readonly Observation<T>[];
+  /** Ends the callers after the call in hand. */
+  stop(): Promise<readonly Observation<T>[]>;
+}
+
+/** So many callers, each calling again as soon as it was answered (or after `pauseMs`), until it is stopped. */
+export function startLoad<T>(
+  callers: number,
+  call: (nth: number) => Promise<T>,
+  options: { readonly pauseMs?: number } = {},
+): Load<T> {
+  const observations: Observation<T>[] = [];
+  let stopping = false;
+  let calls = 0;
+  const run = async (): Promise<void> => {
+    while (!stopping) {
+      const startedMs = performance.now();
+      const result = await call(calls++).then(
+        (value) => ({ ok: true, value }) as const,
+        (error: unknown) => ({ ok: false, error }) as const,
+      );
+      observations.push({ startedMs, endedMs: performance.now(), result });
+      // What fails at once must not spin.
+      await delay(result.ok ? (options.pauseMs ?? 0) : 5);
+    }
+  };
+  const running = Promise.all(Array.from({ length: callers }, run));
+  return {
+    observations,
+    async stop() {
+      stopping = true;
+      await running;
+      return observations;
+    },
+  };
+}
+
+/** The observations whose call failed; empty when all was well. */
+export function failuresOf(observations: readonly Observation<unknown>[]): string[] {
+  return observations.flatMap(({ result }) => (result.ok ? [] : [String(result.error)]));
+}
+
+export interface Backstep {
+  readonly shown: number;
+  readonly later: number;
+  readonly lateByMs: number;
+}
+
+/**
+ * Answers older than one that somebody had already seen when the question was asked. `versionOf` grows with every
+ * change of what is observed.
+ */
+export function findBacksteps<T>(
+  observations: readonly Observation<T>[],
+  versionOf: (value: T) => number,
+): readonly Backstep[] {
+  const answered = observations.flatMap(({ startedMs, endedMs, result }) =>
+    result.ok ? [{ startedMs, endedMs, version: versionOf(result.value) }] : [],
+  );
+  const byEnd = answered.toSorted((a, b) => a.endedMs - b.endedMs);
+  const backsteps: Backstep[] = [];
+  let seen = { version: Number.NEGATIVE_INFINITY, endedMs: 0 };
+  let next = 0;
+  for (const question of answered.toSorted((a, b) => a.startedMs - b.startedMs)) {
+    for (let answer = byEnd[next]; answer !== undefined && answer.endedMs < question.startedMs; answer = byEnd[next]) {
+      if (answer.version > seen.version) seen = answer;
+      next += 1;
+    }
+    if (question.version >= seen.version) continue;
+    const lateByMs = question.endedMs - seen.endedMs;
+    backsteps.push({ shown: seen.version, later: question.version, lateByMs });
+  }
+  return backsteps;
+}
