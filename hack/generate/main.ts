@@ -1,5 +1,5 @@
 /**
- * Writes the reference pages from what the code says; with `--check` only compares, and fails when a page is out of date.
+ * Writes the reference pages and the CRD from what the code says; with `--check` only compares, and fails when a page is out of date.
  *
  *   node hack/generate/main.ts [--check]
  */
@@ -8,6 +8,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 // By path: the operator depends on hack/infra, so that a dependency the other way round would be a cycle.
+import { renderCrd } from "../../operator/src/api/crd/crd.ts";
 import { renderResourceReference } from "../../operator/src/api/reference.ts";
 import { renderErrorReference } from "../../packages/chassis/src/errors/index.ts";
 import { makeOpenApiDocument } from "../../services/gateway/src/openapi/document.ts";
@@ -17,12 +18,16 @@ const check = process.argv.includes("--check");
 
 const pages: Readonly<Record<string, string>> = {
   "docs/reference/resource.md": renderResourceReference(),
+  "crds/pricing-engine.dev_pricingengines.yaml": renderCrd(),
+  // Helm reads files of its own folder alone.
+  "charts/pricing-engine-operator/files/crd.yaml": renderCrd(),
   "docs/reference/errors.md": renderErrorReference(),
   "docs/reference/openapi.json": makeOpenApiDocument(),
 };
 
 /** As the formatter would leave it, so that format and drift checks agree. */
 function format(page: string, text: string): string {
+  if (page.endsWith(".yaml")) return text;
   const biome = join(root, "node_modules/.bin/biome");
   return execFileSync(biome, ["format", `--stdin-file-path=${page}`], { cwd: root, input: text, encoding: "utf8" });
 }

@@ -17,6 +17,7 @@ function toDuration(text: string, context: z.RefinementCtx): Duration {
 }
 
 const durationText = z.string({ error: durationHint });
+const durationPattern = "^(0|([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$";
 
 /** A duration field. `atLeastMs` is inclusive; the message names the limit as a person would write it. */
 export function duration(description: string, limits: { atLeast?: string; atMost?: string } = {}) {
@@ -26,7 +27,20 @@ export function duration(description: string, limits: { atLeast?: string; atMost
     .transform(toDuration)
     .refine((value) => value.ms >= atLeastMs, { error: `must be at least ${limits.atLeast ?? "0s"}` })
     .refine((value) => value.ms <= atMostMs, { error: `must be at most ${limits.atMost ?? "292y"}` })
-    .describe(description);
+    .meta({
+      description,
+      pattern: durationPattern,
+      maxLength: 64,
+      ...admission(
+        `duration(self) >= duration('${limits.atLeast ?? "0s"}') && duration(self) <= duration('${limits.atMost ?? "87840h"}')`,
+        `must be at least ${limits.atLeast ?? "0s"} and at most ${limits.atMost ?? "87840h"}`,
+      ),
+    });
+}
+
+/** The rule of a refinement as the API server checks it (CEL): what the CRD says beside the type. */
+export function admission(rule: string, message: string) {
+  return { "x-kubernetes-validations": [{ rule, message }] };
 }
 
 /** A decimal string: money and ratios are never YAML numbers, so that no digit depends on a float. */
@@ -34,12 +48,14 @@ export function decimal(description: string, options: { signed?: boolean; maxDec
   const decimals = `(\\.\\d{1,${options.maxDecimals ?? 9}})?`;
   const pattern = new RegExp(`^${options.signed === true ? "-?" : ""}\\d{1,15}${decimals}$`);
   const hint = 'expected a decimal string in quotes, such as "0.05"';
-  return z.string({ error: hint }).regex(pattern, { error: hint }).describe(description);
+  return z.string({ error: hint }).regex(pattern, { error: hint }).meta({ description, maxLength: 26 });
 }
 
 /** A decimal string in 0…1. */
 export function ratio(description: string) {
-  return decimal(description).refine((text) => Number(text) <= 1, { error: 'must lie between "0" and "1"' });
+  return decimal(description)
+    .refine((text) => Number(text) <= 1, { error: 'must lie between "0" and "1"' })
+    .meta(admission("double(self) <= 1.0", 'must lie between "0" and "1"'));
 }
 
 /** `24mo`: calendar months, which Go's durations cannot say. */
@@ -73,7 +89,7 @@ export function httpUrl(description: string) {
     .string()
     .max(2048)
     .refine((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ""), { error: "expected an http or https URL" })
-    .describe(description);
+    .meta({ description, pattern: "^[hH][tT][tT][pP][sS]?:/*[^/\\s]+" });
 }
 
 export const secretRef = (keys: string) =>
@@ -114,7 +130,10 @@ export const workers = z
     resources: resources.optional(),
   })
   .refine((value) => value.min <= value.max, relation(["min", "max"], "min", "must not exceed max"))
-  .describe("How many workers run: the operator scales between min and max by lag.");
+  .meta({
+    description: "How many workers run: the operator scales between min and max by lag.",
+    ...admission("self.min <= self.max", "min must not exceed max"),
+  });
 
 /** An issue for every item whose key was there before: lists are keyed by name. */
 export function refuseDuplicates<T>(

@@ -81,6 +81,16 @@ export interface NotImplemented {
   readonly message: string;
 }
 
+/** The sums that `kubectl get pe` shows: a printer column can show one value, not add up a list. */
+export interface StatusSummary {
+  /** `4/5`: copies ready of copies wanted. */
+  readonly workers: string;
+  /** Messages that wait for all groups; absent when none is known. */
+  readonly lag?: number;
+  /** Last month (`2027-03`) that every partitioned table has. */
+  readonly partitionsUntil?: string;
+}
+
 export interface EngineStatus {
   readonly observedGeneration: number;
   readonly conditions: readonly Condition[];
@@ -91,4 +101,5 @@ export interface EngineStatus {
   readonly processors?: readonly ProcessorStatus[];
   readonly route?: Route;
   readonly notImplemented: readonly NotImplemented[];
+  readonly summary?: StatusSummary;
 }

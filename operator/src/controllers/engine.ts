@@ -23,6 +23,7 @@ import { deriveConditions, type StepState } from "../core/conditions.ts";
 import { routeOf } from "../core/failover.ts";
 import { type Plan, type PlanContext, plan } from "../core/plan.ts";
 import { withVerdicts } from "../core/settings.ts";
+import { summarize } from "../core/summary.ts";
 import { topicsOfGroup } from "../core/topics.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { makeFailover } from "./failover.ts";
@@ -272,6 +273,7 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
       ...(probed.processors === undefined ? {} : { processors: probed.processors }),
       ...(probed.route === undefined ? {} : { route: probed.route }),
       notImplemented,
+      summary: summarize({ workers: current, partitions }),
     };
   }
 
