@@ -52,6 +52,16 @@ export type GatewaySettings = z.infer<typeof gatewaySettings>;
 export const ingestSettings = z.object({ sources: z.array(sourceSettings).default([]) });
 export type IngestSettings = z.infer<typeof ingestSettings>;
 
+export const ordersSettings = z.object({
+  /** A client's price wins over ours. */
+  trustClientPrices: z.boolean().default(false),
+  /** Attempts of a stage that fails by its own fault. */
+  retries: z.int().min(1).max(20).default(3),
+  /** An order that stays longer in one state is nudged, and a charge that did not start by then expires. */
+  stateTimeoutMs: durationMs.default(15 * minuteMs),
+});
+export type OrdersSettings = z.infer<typeof ordersSettings>;
+
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
 
 /**
@@ -63,6 +73,7 @@ export const engineSettingsSchema = z.object({
   gateway: gatewaySettings.prefault({}),
   ingest: ingestSettings.prefault({}),
   payment: paymentSettings.prefault({}),
+  orders: ordersSettings.prefault({}),
   telemetry: z.object({ logLevel: z.enum(logLevels).default("info") }).prefault({}),
 });
 export type EngineSettings = z.infer<typeof engineSettingsSchema>;

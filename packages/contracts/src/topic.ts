@@ -7,6 +7,11 @@ export const topics = {
   payments: "payments",
   paymentControls: "payment-controls",
   paymentEvents: "payment-events",
+  orders: "orders",
+  orderInventory: "order-inventory",
+  orderPayment: "order-payment",
+  orderFulfillment: "order-fulfillment",
+  orderNotification: "order-notification",
 } as const;
 
 /** `<namespace>.<engine>.`: begins every topic, group and Redis key of one engine. */
