@@ -23,6 +23,8 @@ export default defineConfig({
           maxWorkers: 1,
         },
       },
+      // Need helm, so `npm test` leaves them to `pnpm test:charts`.
+      { test: { name: "charts", include: ["**/*.charts.ts"], exclude, testTimeout: 60_000 } },
       { test: { name: "sim", include: ["**/*.sim.ts"], exclude, testTimeout: 180_000 } },
       {
         test: {

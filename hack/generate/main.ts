@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 // By path: the operator depends on hack/infra, so that a dependency the other way round would be a cycle.
 import { renderCrd } from "../../operator/src/api/crd/crd.ts";
+import { renderValuesSchema } from "../../operator/src/api/crd/values-schema.ts";
 import { renderResourceReference } from "../../operator/src/api/reference.ts";
 import { renderErrorReference } from "../../packages/chassis/src/errors/index.ts";
 import { makeOpenApiDocument } from "../../services/gateway/src/openapi/document.ts";
@@ -21,6 +22,7 @@ const pages: Readonly<Record<string, string>> = {
   "crds/pricing-engine.dev_pricingengines.yaml": renderCrd(),
   // Helm reads files of its own folder alone.
   "charts/pricing-engine-operator/files/crd.yaml": renderCrd(),
+  "charts/pricing-engine/values.schema.json": renderValuesSchema(),
   "docs/reference/errors.md": renderErrorReference(),
   "docs/reference/openapi.json": makeOpenApiDocument(),
 };

@@ -1,0 +1,111 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { firstOf, type KubeObject, ofKind, render } from "./helm.ts";
+
+const chart = "pricing-engine-operator";
+const objects = render(chart);
+
+interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+}
+const rulesOf = (role: KubeObject): readonly Rule[] => role.rules as readonly Rule[];
+const roles = (rendered: readonly KubeObject[]) => [...ofKind(rendered, "Role"), ...ofKind(rendered, "ClusterRole")];
+
+describe("the CRD", () => {
+  it("is the committed one, is upgraded with the chart, and outlives it", () => {
+    const [crd] = ofKind(objects, "CustomResourceDefinition");
+    const file = join(import.meta.dirname, "../../crds/pricing-engine.dev_pricingengines.yaml");
+    expect(crd?.spec).toEqual((parse(readFileSync(file, "utf8")) as KubeObject).spec);
+    expect(crd?.metadata.annotations).toEqual({ "helm.sh/resource-policy": "keep" });
+  });
+
+  it("can be left to somebody else", () => {
+    expect(ofKind(render(chart, "--set", "crds.install=false"), "CustomResourceDefinition")).toEqual([]);
+  });
+});
+
+describe("rights", () => {
+  it("hold no wildcard, and never list Secrets", () => {
+    const rules = roles(objects).flatMap(rulesOf);
+    expect(rules.filter((rule) => [...rule.apiGroups, ...rule.resources, ...rule.verbs].includes("*"))).toEqual([]);
+    const onSecrets = rules.filter(({ resources }) => resources.includes("secrets"));
+    expect(onSecrets.flatMap(({ verbs }) => verbs)).toEqual(["get", "create", "update", "patch"]);
+  });
+
+  it("in namespace scope are Roles of that namespace, but for the CRD", () => {
+    const scoped = render(chart, "--set", "watchNamespace=tickets");
+    expect(scoped.filter(({ kind }) => kind.startsWith("ClusterRole"))).toEqual([]);
+    const namespaces = ofKind(scoped, "Role").map(({ metadata }) => metadata.namespace);
+    expect(namespaces.sort()).toEqual(["shop", "tickets"]);
+    expect(ofKind(scoped, "RoleBinding").flatMap(({ subjects }) => subjects)).toEqual(
+      Array(2).fill({ kind: "ServiceAccount", name: "shop-pricing-engine-operator", namespace: "shop" }),
+    );
+  });
+});
+
+describe("availability", () => {
+  it("is two replicas that are not evicted together", () => {
+    expect(ofKind(objects, "Deployment")[0]?.spec).toMatchObject({ replicas: 2 });
+    expect(ofKind(objects, "PodDisruptionBudget")[0]?.spec).toMatchObject({ maxUnavailable: 1 });
+  });
+
+  it("of one replica does not stop a node from being drained", () => {
+    expect(ofKind(render(chart, "--set", "replicaCount=1"), "PodDisruptionBudget")).toEqual([]);
+  });
+});
+
+describe("monitoring", () => {
+  it("is off by default: its kinds may not exist", () => {
+    expect(objects.filter(({ apiVersion }) => apiVersion.startsWith("monitoring.coreos.com"))).toEqual([]);
+  });
+
+  it("brings alerts and a dashboard", () => {
+    const kinds = ["serviceMonitor", "prometheusRule", "dashboard"];
+    const rendered = render(chart, ...kinds.flatMap((kind) => ["--set", `metrics.${kind}.enabled=true`]));
+    const { groups } = firstOf(rendered, "PrometheusRule").spec as {
+      groups: { rules: { alert: string; expr: string; annotations: { summary: string } }[] }[];
+    };
+    const alerts = groups.flatMap(({ rules }) => rules);
+    expect(alerts.map(({ alert }) => alert)).toEqual(
+      expect.arrayContaining([
+        "PricingEngineReconcileStuck",
+        "PricingEnginePartitionRunway",
+        "PricingEngineBothProcessorsDown",
+        "PricingEngineDeadLetters",
+      ]),
+    );
+    expect(alerts.filter(({ annotations }) => !annotations.summary)).toEqual([]);
+    const board = firstOf(rendered, "ConfigMap") as KubeObject & { data: Record<string, string> };
+    const { panels } = JSON.parse(board.data["pricing-engine.json"] ?? "{}") as { panels: { id: number }[] };
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    expect(panels.length).toBeGreaterThan(10);
+  });
+});
+
+it("tells the controller what it needs", () => {
+  const operator = firstOf(render(chart, "--set", "image.registry=r.example,image.tag=1.2.3"), "Deployment");
+  const { template } = operator.spec as {
+    template: { spec: { containers: { env: { name: string; value?: string }[] }[] } };
+  };
+  const env = Object.fromEntries(template.spec.containers[0]?.env.map(({ name, value }) => [name, value]) ?? []);
+  expect(env).toMatchObject({
+    WATCH_NAMESPACE: "",
+    IMAGE_REGISTRY: "r.example",
+    IMAGE_TAG: "1.2.3",
+    METRICS_PORT: "8080",
+  });
+  expect(Object.keys(env)).toEqual(expect.arrayContaining(["LEASE_NAMESPACE", "POD_NAME", "HEALTH_PORT", "LOG_LEVEL"]));
+});
+
+it.each([
+  ["replicaCount=0", "replicaCount"],
+  ["watchNamespace=Not_A_Name", "watchNamespace"],
+  ["loglevel=debug", "loglevel"],
+  ["logLevel=loud", "logLevel"],
+])("refuses %s", (setting, field) => {
+  expect(() => render(chart, "--set", setting)).toThrow(field);
+});
