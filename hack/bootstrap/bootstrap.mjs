@@ -12,6 +12,7 @@ const commands = {
   start: (args) => ["node", ["operator/src/main.ts", "local", "start", ...args]],
   stop: (args) => ["node", ["operator/src/main.ts", "local", "stop", ...args]],
   status: (args) => ["node", ["operator/src/main.ts", "local", "status", ...args]],
+  orders: (args) => ["node", ["operator/src/main.ts", "orders", ...args]],
   dlq: (args) => ["node", ["operator/src/main.ts", "dlq", ...args]],
   infra: (args) => ["node", ["hack/infra/main.ts", ...args]],
   test: (args) => ["node", ["hack/test-runner/main.ts", ...args]],

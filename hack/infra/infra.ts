@@ -16,6 +16,7 @@ import {
 import { endpointsOf } from "./endpoints.ts";
 import { InfraError } from "./exec.ts";
 import { withLock } from "./lock.ts";
+import { isS3Built } from "./native/s3.ts";
 import { nativeServers } from "./native/servers.ts";
 import { makeNativeSet } from "./native/set.ts";
 import { canRunNatively, installMissing } from "./packages.ts";
@@ -142,6 +143,13 @@ function replaceDamagedState(dir: string): void {
     if (!(error instanceof DamagedStateError)) throw error;
     writeState(dir, { ports: fixedPorts, password: "", mode: "native", services: serviceNames, durable: true });
   }
+}
+
+/** Whether the set's S3 server needs no build first: in containers it never does, natively one that takes minutes. */
+export async function canStartS3AtOnce(dir: string, log: Log): Promise<boolean> {
+  if (isS3Built(cacheRoot())) return true;
+  const known = readState(resolve(dir));
+  return known === undefined ? (await findCompose(["s3"], log)).kind === "found" : known.mode === "compose";
 }
 
 /** Every server the set has had, and whether it runs. Empty when there has never been one. */

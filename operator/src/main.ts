@@ -15,6 +15,11 @@ async function run(argv: readonly string[]): Promise<number> {
     const { runDeadLetters } = await import("./cli/dead-letters.ts");
     return here === "help" ? 0 : await runDeadLetters(openStateDir(here.stateDir), rest);
   }
+  if (runtime === "orders") {
+    const here = parseLocalOptions([], process.env, process.cwd());
+    const { runServiceTool } = await import("./cli/service-tool.ts");
+    return here === "help" ? 0 : await runServiceTool("orders", openStateDir(here.stateDir), rest);
+  }
   if (runtime !== "local" && runtime !== "local-background") {
     console.error(usage);
     return 2;

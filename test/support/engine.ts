@@ -28,6 +28,8 @@ export interface EngineOptions {
   readonly gateway?: Readonly<Record<string, unknown>>;
   /** `spec.payment`; payments are not run without it. Without processors in it, simulated ones run as processes of the engine. */
   readonly payment?: Readonly<Record<string, unknown>>;
+  /** `spec.orders`; no orders are taken without it. Receipts go to a folder unless it says otherwise. */
+  readonly orders?: Readonly<Record<string, unknown>>;
   readonly telemetry?: Readonly<Record<string, unknown>>;
   readonly partitions?: number;
   /** Processes by role; default one of each. Gateways share a port. */
@@ -58,7 +60,7 @@ export interface Engine extends AsyncDisposable {
   processes(role: Role): readonly SpawnedService[];
   start(role: Role, env?: Readonly<Record<string, string>>): Promise<SpawnedService>;
   /** Live settings, as the operator pushes them when these sections of the resource are edited. */
-  edit(sections: Pick<EngineOptions, "pricing" | "gateway">): Promise<void>;
+  edit(sections: Pick<EngineOptions, "pricing" | "gateway" | "orders">): Promise<void>;
 }
 
 const silent = makeLogger({ name: "e2e", level: "fatal" });
@@ -136,6 +138,8 @@ async function wire(
         return undefined;
       case "workload":
         return urlOf(value.role);
+      case "receipts":
+        return value.part === "directory" ? join(folder, "receipts") : undefined;
       case "secret":
         throw new Error(`a test engine has no secret ${value.secret}`);
     }
@@ -206,6 +210,7 @@ function planOf(metadata: { namespace: string; name: string }, options: EngineOp
       gateway: options.gateway ?? {},
       ...(options.pricing === false ? {} : { pricing: { recalculateEvery: "0s", ...options.pricing } }),
       ...(options.payment === undefined ? {} : { payment: options.payment }),
+      ...(options.orders === undefined ? {} : { orders: options.orders }),
       telemetry: { logLevel: "warn", ...options.telemetry },
     },
   };

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { exec, InfraError, tryExec } from "../exec.ts";
 import { withLock } from "../lock.ts";
 import { findProgram } from "../programs.ts";
@@ -52,10 +52,19 @@ export function s3Server(context: NativeContext): Server {
   };
 }
 
+/** Whether the server was built here before. */
+export function isS3Built(cacheDir: string): boolean {
+  return existsSync(programIn(cacheDir));
+}
+
+function programIn(cacheDir: string): string {
+  return join(cacheDir, `versitygw-${version}`, "versitygw");
+}
+
 /** Built from its Go module, once per version; that takes minutes, so only who asks for S3 pays it. */
 async function ensureVersitygw({ cacheDir, log }: NativeContext): Promise<string> {
-  const folder = join(cacheDir, `versitygw-${version}`);
-  const program = join(folder, "versitygw");
+  const program = programIn(cacheDir);
+  const folder = dirname(program);
   if (existsSync(program)) return program;
   await withLock(join(cacheDir, "s3.lock"), "another build of versitygw", log, async () => {
     if (existsSync(program)) return;

@@ -3,9 +3,9 @@
  * nothing running: processes end with it, servers by their own watchdog, and the next start repairs what is left.
  */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { makeLogger } from "@pricing-engine/chassis/log";
-import { InfraError, type Infra as InfraOf, startInfra } from "@pricing-engine/hack/infra";
+import { canStartS3AtOnce, InfraError, type Infra as InfraOf, startInfra } from "@pricing-engine/hack/infra";
 import { makePool } from "@pricing-engine/postgres";
 import { claimDatabase, makeOwnDatabase } from "../adapters/database-owner.ts";
 import { formatProblems, type ParsedResource, parseResource } from "../api/parse.ts";
@@ -16,11 +16,17 @@ import { isReady } from "../core/conditions.ts";
 import type { Connection, Role } from "../core/plan.ts";
 import { writeFileAtomic } from "../runtime/local/atomic-file.ts";
 import { endLeftovers } from "../runtime/local/child-records.ts";
-import { findNeededInfra, resolveConnections } from "../runtime/local/connections.ts";
+import { findNeededInfra, needsReceipts, resolveConnections } from "../runtime/local/connections.ts";
 import { makeLocalRuntime } from "../runtime/local/local-runtime.ts";
 import { type LogSink, makeLogSink, shortenLogLine } from "../runtime/local/log-sink.ts";
 import { describePortOwner, findFreePort, isPortFree } from "../runtime/local/port-owner.ts";
-import { ensureAdminKey, ensureSigningKeys, getSecretValue, writeSourceTokens } from "../runtime/local/secrets.ts";
+import {
+  ensureAdminKey,
+  ensureSigningKeys,
+  getSecretValue,
+  requireSecrets,
+  writeSourceTokens,
+} from "../runtime/local/secrets.ts";
 import {
   findRunningOperator,
   freeBytes,
@@ -35,11 +41,13 @@ import { watchText } from "../runtime/local/watch-file.ts";
 import { runDemo } from "./demo.ts";
 import { makeDemoCaller } from "./demo-caller.ts";
 import { addressOf, type LocalOptions } from "./options.ts";
+import { runOrderDemo } from "./order-demo.ts";
 import { runPaymentDemo } from "./payment-demo.ts";
 import { makeProgress, type Progress, seconds } from "./progress.ts";
 import type { LocalStatus } from "./status.ts";
 
-type Infra = InfraOf<Connection>;
+type InfraService = Connection | "s3";
+type Infra = InfraOf<InfraService>;
 type AcceptedResource = Extract<ParsedResource, { ok: true }> & { readonly text: string };
 
 export interface RunHooks {
@@ -74,7 +82,7 @@ export async function runEngine(options: LocalOptions, hooks: RunHooks): Promise
   if (leftovers.length > 0) hooks.say(`  ended what an earlier start left running: ${leftovers.join(", ")}`);
   let infra: Infra | undefined;
   try {
-    infra = await startServers(accepted, options, progress, sink, hooks.stop);
+    infra = await startServers(accepted, { options, dir, progress, sink, hooks });
     await runWithServers({ accepted, options, hooks, dir, sink, progress, infra, engineName, address });
   } catch (error) {
     // Not a failure: a start that was called off.
@@ -129,14 +137,12 @@ async function refuseToCollide(dir: StateDir, options: LocalOptions, { resource 
   }
 }
 
-async function startServers(
-  { resource }: AcceptedResource,
-  options: LocalOptions,
-  progress: Progress,
-  sink: LogSink,
-  stop: AbortSignal,
-): Promise<Infra | undefined> {
-  const services = findNeededInfra(resource);
+type Starting = Pick<Running, "options" | "dir" | "progress" | "sink" | "hooks">;
+
+async function startServers({ resource }: AcceptedResource, starting: Starting): Promise<Infra | undefined> {
+  const { options, progress, sink, hooks } = starting;
+  const services: InfraService[] = [...findNeededInfra(resource)];
+  if (needsReceipts(resource.spec) && (await choosesS3(starting))) services.push("s3");
   if (services.length === 0) return undefined;
   return await progress.step(`${nameServers(services)} answer`, (note) =>
     startInfra({
@@ -144,7 +150,7 @@ async function startServers(
       services,
       ports: "fixed",
       lifetime: "session",
-      signal: stop,
+      signal: hooks.stop,
       log: (line) => {
         sink.write("infra", line);
         note(line);
@@ -153,9 +159,20 @@ async function startServers(
   );
 }
 
-const serverNames = { kafka: "Kafka", postgres: "Postgres", redis: "Redis" } as const;
+/**
+ * Receipts that the resource places nowhere go to our own S3 server, unless that would have to be built first, which takes minutes
+ * (docs/decisions/0025). They stay where the first ones went.
+ */
+async function choosesS3({ options, dir, sink, hooks }: Starting): Promise<boolean> {
+  const hasReceipts = existsSync(dir.receiptsDir) && readdirSync(dir.receiptsDir).length > 0;
+  if (!hasReceipts && (await canStartS3AtOnce(options.infraDir, (line) => sink.write("infra", line)))) return true;
+  hooks.say(`  receipts are written to ${dir.receiptsDir}`);
+  return false;
+}
 
-function nameServers(services: readonly Connection[]): string {
+const serverNames = { kafka: "Kafka", postgres: "Postgres", redis: "Redis", s3: "S3" } as const;
+
+function nameServers(services: readonly InfraService[]): string {
   return new Intl.ListFormat("en-GB").format(services.map((service) => serverNames[service]));
 }
 
@@ -177,11 +194,10 @@ async function runWithServers(running: Running): Promise<void> {
   const { resource, secrets, text } = accepted;
   const endpoints = await withOwnDatabase(infra?.endpoints ?? {}, engineName, hooks.say);
   const connections = resolveConnections(resource, secrets, dir, endpoints);
+  writeFileAtomic(dir.connectionsFile, JSON.stringify(connections), { mode: 0o600 });
   const signingKeys = ensureSigningKeys(dir, Date.now());
   // Missing ones are said now, not when a worker is to start.
-  for (const { secretRef } of resource.spec.payment?.processors ?? []) {
-    if (secretRef !== undefined) getSecretValue(dir, secrets, secretRef.name, "token");
-  }
+  requireSecrets(resource, (name, key) => getSecretValue(dir, secrets, name, key));
   const adminRef = resource.spec.gateway?.adminKeySecretRef;
   const adminKey = ensureAdminKey(dir, adminRef && getSecretValue(dir, secrets, adminRef.name, "token"));
   const sourceTokens = writeSourceTokens(dir, resource, secrets);
@@ -270,7 +286,7 @@ async function runWithServers(running: Running): Promise<void> {
     if (!hooks.stop.aborted) {
       const refusal = await judgePolicy(resource);
       if (refusal !== undefined) refuse(refusal);
-      const { gateway, payment, pricing } = resource.spec;
+      const { gateway, orders, payment, pricing } = resource.spec;
       if (options.demo && gateway !== undefined) {
         const caller = makeDemoCaller({
           address,
@@ -279,9 +295,11 @@ async function runWithServers(running: Running): Promise<void> {
         });
         const onFirstPrice = () => hooks.say(`  ✓ first price  ${seconds(progress.elapsedMs())} after the start`);
         const show = async () => {
-          if (pricing !== undefined) await runDemo({ caller, run: Date.now().toString(36), onFirstPrice });
+          const run = Date.now().toString(36);
+          if (pricing !== undefined) await runDemo({ caller, run, onFirstPrice });
           const simulated = payment?.processors === undefined ? runtime.processorUrl("default") : undefined;
           if (payment !== undefined) await runPaymentDemo({ caller, simulated, stop: hooks.stop });
+          if (orders !== undefined) await runOrderDemo({ caller, run, stop: hooks.stop });
         };
         await show().catch((error: unknown) => {
           const message = `the engine is ready, but the demo failed: ${describeError(error)}`;
@@ -310,7 +328,14 @@ async function runWithServers(running: Running): Promise<void> {
 
 /** Of whatever other processes call: chosen once, so that they are the same after a restart of one. */
 async function findInternalPorts(): Promise<Partial<Record<Role, number>>> {
-  const roles = ["pricing-api", "payment-api", "processor-default", "processor-fallback"] as const;
+  const roles = [
+    "pricing-api",
+    "ingest-api",
+    "payment-api",
+    "orders-api",
+    "processor-default",
+    "processor-fallback",
+  ] as const;
   const ports: Partial<Record<Role, number>> = {};
   for (const role of roles) ports[role] = await findFreePort("127.0.0.1");
   return ports;

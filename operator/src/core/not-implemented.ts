@@ -1,5 +1,6 @@
 import type { PricingEngine } from "../api/resource.ts";
 import type { NotImplemented } from "../api/status.ts";
+import { orderStages } from "./plan-orders.ts";
 
 /**
  * What the resource asks for and nobody runs yet. It is accepted, so that a resource stays valid from release to release,
@@ -15,7 +16,6 @@ export function findNotImplemented(resource: PricingEngine): readonly NotImpleme
   if (spec.postgres?.replica !== undefined && spec.ingest === undefined) {
     say("spec.postgres.replica", "nothing reads from the replica");
   }
-  if (spec.orders !== undefined) say("spec.orders", "no order is taken");
   for (const section of ["pricing", "payment", "ingest"] as const) {
     const workers = spec[section]?.workers;
     if (workers === undefined) continue;
@@ -23,6 +23,10 @@ export function findNotImplemented(resource: PricingEngine): readonly NotImpleme
     if (workers.min === 0) say(`${path}.min`, "workers do not scale to zero; one keeps running");
     if (workers.max > Math.max(1, workers.min))
       say(`${path}.max`, `workers do not scale by lag; ${path}.min of them run`);
+  }
+  const stages = orderStages.flatMap((stage) => spec.orders?.stages[stage].workers ?? []);
+  if (stages.some(({ max, min }) => min === 0 || max > min)) {
+    say("spec.orders.stages", "stages do not scale by lag; `min` workers of each run, at least one");
   }
   if (spec.deletionPolicy === "Delete") say("spec.deletionPolicy", "topics and data stay when the engine goes");
   return found;

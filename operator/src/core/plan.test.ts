@@ -78,6 +78,11 @@ describe("plan", () => {
       "processor-fallback",
       "payment-api",
       "payment-worker",
+      "orders-api",
+      "orders-inventory",
+      "orders-payment",
+      "orders-fulfillment",
+      "orders-notification",
       "gateway",
     ]);
     expect(planned.migrations).toContain("ingest");
@@ -121,12 +126,46 @@ describe("plan", () => {
     expect(failover?.processors.find(({ name }) => name === "default")).toMatchObject({ token });
   });
 
+  test("orders: an api, a process and a topic for each stage, and partitions; secrets only where they are used", () => {
+    const orders = `
+    receipts: { s3: { endpoint: "http://s3.example", bucket: receipts, secretRef: { name: store } } }
+    notifications: { webhook: { url: "http://hook.example", secretRef: { name: hook } } }
+    stages: { fulfillment: { workers: { min: 2 } } }
+`;
+    const planned = planOf(shop.replace("  orders:\n", `  orders:${orders}`));
+    const of = (role: string) => planned.workloads.find((workload) => workload.role === role);
+    const stages = planned.workloads.filter(({ group }) => group?.startsWith("orders-"));
+    expect(stages.map(({ argument, replicas }) => [argument, replicas])).toEqual([
+      ["inventory", 1],
+      ["payment", 1],
+      ["fulfillment", 2],
+      ["notification", 1],
+    ]);
+    for (const { group = "" } of stages) expect(topicsOfGroup(group, planned.prefix).length).toBeGreaterThanOrEqual(2);
+    expect(planned.partitions.map(({ table }) => table.name)).toEqual(
+      expect.arrayContaining(["orders", "order_items", "order_transitions"]),
+    );
+    expect(of("gateway")?.env).toHaveProperty("ORDERS_URL");
+    expect(of("orders-fulfillment")?.env).toMatchObject({
+      RECEIPTS_S3_ENDPOINT: { from: "value", value: "http://s3.example" },
+      RECEIPTS_S3_SECRET_ACCESS_KEY: { from: "secret", secret: "store", key: "secretAccessKey" },
+    });
+    expect(of("orders-notification")?.env).toMatchObject({
+      NOTIFICATION_WEBHOOK_URL: { from: "value", value: "http://hook.example" },
+      NOTIFICATION_WEBHOOK_TOKEN: { from: "secret", secret: "hook", key: "token" },
+    });
+    for (const role of ["orders-inventory", "orders-payment", "orders-notification"]) {
+      expect(Object.keys(of(role)?.env ?? {}).filter((name) => name.startsWith("RECEIPTS"))).toEqual([]);
+    }
+    expect(of("orders-inventory")?.env).not.toHaveProperty("NOTIFICATION_WEBHOOK_TOKEN");
+  });
+
   test("says what is asked for and not run", () => {
-    const text = shop.replace("spec:\n", "spec:\n  deletionPolicy: Delete\n  orders: {}\n");
+    const text = shop.replace("spec:\n", "spec:\n  deletionPolicy: Delete\n");
     expect(planOf(text).notImplemented.map(({ path }) => path)).toEqual([
-      "spec.orders",
       "spec.pricing.workers.max",
       "spec.payment.workers.max",
+      "spec.orders.stages",
       "spec.deletionPolicy",
     ]);
   });

@@ -8,6 +8,7 @@ import type { NotImplemented } from "../api/status.ts";
 import type { FailoverSettings, ProcessorName } from "./failover.ts";
 import { findNotImplemented } from "./not-implemented.ts";
 import type { PartitionedTable, PartitionSpec } from "./partitions.ts";
+import { type OrderStage, planOrders, type ReceiptsPart } from "./plan-orders.ts";
 import { makeSettings } from "./settings.ts";
 import { planTopics, type TopicPlan } from "./topics.ts";
 
@@ -28,9 +29,11 @@ export type Role =
   | "ingest-poller"
   | "payment-api"
   | "payment-worker"
+  | "orders-api"
+  | `orders-${OrderStage}`
   | `processor-${ProcessorName}`;
 /** `processor`: a simulated one, for resources that name none. */
-export type ServiceName = "gateway" | "pricing" | "ingest" | "payment" | "processor";
+export type ServiceName = "gateway" | "pricing" | "ingest" | "payment" | "orders" | "processor";
 
 /** Where the value of a variable comes from. */
 export type EnvValue =
@@ -40,6 +43,8 @@ export type EnvValue =
   | { readonly from: "replica" }
   | { readonly from: "file"; readonly file: MountedFile }
   | { readonly from: "secret"; readonly secret: string; readonly key: string }
+  /** Of the store that the local runtime has for receipts; the variable is left out where that store has no such part. */
+  | { readonly from: "receipts"; readonly part: ReceiptsPart }
   | { readonly from: "workload"; readonly role: Role };
 
 export interface Workload {
@@ -115,7 +120,9 @@ export function plan(resource: PricingEngine, context: PlanContext): Plan {
     connections: ["kafka", "postgres", "redis"],
     topics,
     topicsHash: digest(topics),
-    migrations: (["pricing", "ingest", "payment", "gateway"] as const).filter((section) => spec[section] !== undefined),
+    migrations: (["pricing", "ingest", "payment", "orders", "gateway"] as const).filter(
+      (section) => spec[section] !== undefined,
+    ),
     partitions: partitionedTables
       .filter(({ section }) => spec[section] !== undefined)
       .map(({ table }) => ({ table, spec: partitionSpec(spec) })),
@@ -130,6 +137,9 @@ export function plan(resource: PricingEngine, context: PlanContext): Plan {
 const partitionedTables = [
   { section: "pricing", table: { schema: "pricing", name: "price_history", column: "decided_at" } },
   { section: "payment", table: { schema: "payment", name: "payments", column: "created_at" } },
+  { section: "orders", table: { schema: "orders", name: "orders", column: "created_at" } },
+  { section: "orders", table: { schema: "orders", name: "order_items", column: "created_at" } },
+  { section: "orders", table: { schema: "orders", name: "order_transitions", column: "created_at" } },
 ] as const;
 
 const processorNames: readonly ProcessorName[] = ["default", "fallback"];
@@ -193,6 +203,7 @@ function planWorkloads(resource: PricingEngine, context: PlanContext): readonly 
   }
   workloads.push(...planIngest(resource));
   workloads.push(...planPayment(resource));
+  workloads.push(...planOrders(resource, commonEnv(resource)));
   if (spec.gateway !== undefined) {
     workloads.push({
       role: "gateway",
@@ -207,6 +218,7 @@ function planWorkloads(resource: PricingEngine, context: PlanContext): readonly 
         ...(spec.pricing === undefined ? {} : { PRICING_URL: { from: "workload", role: "pricing-api" } as const }),
         ...(spec.ingest === undefined ? {} : { INGEST_URL: { from: "workload", role: "ingest-api" } as const }),
         ...(spec.payment === undefined ? {} : { PAYMENT_URL: { from: "workload", role: "payment-api" } as const }),
+        ...(spec.orders === undefined ? {} : { ORDERS_URL: { from: "workload", role: "orders-api" } as const }),
       },
     });
   }

@@ -4,7 +4,7 @@ import type { ProcessorName, Verdict } from "./failover.ts";
 
 /** The live settings of a resource: what changes without a restart. */
 export function makeSettings({ spec }: PricingEngine): EngineSettings {
-  const { gateway, ingest, payment, pricing, telemetry } = spec;
+  const { gateway, ingest, orders, payment, pricing, telemetry } = spec;
   return engineSettingsSchema.parse({
     pricing: pricing && {
       currency: pricing.currency,
@@ -40,6 +40,11 @@ export function makeSettings({ spec }: PricingEngine): EngineSettings {
         maxLatencyRatio: payment.routing.maxLatencyRatio,
       },
       maxVerdictAgeMs: payment.failover.maxVerdictAge.ms,
+    },
+    orders: orders && {
+      trustClientPrices: orders.trustClientPrices,
+      retries: orders.retries,
+      stateTimeoutMs: orders.stateTimeout.ms,
     },
     telemetry: { logLevel: telemetry.logLevel },
   });

@@ -1,5 +1,6 @@
 import { groupName, retryTopic, topicName, topics } from "@pricing-engine/contracts";
 import type { PricingEngine } from "../api/resource.ts";
+import { orderStages } from "./plan-orders.ts";
 
 export interface TopicPlan {
   readonly topic: string;
@@ -17,6 +18,10 @@ const topicsOfGroups: Readonly<Record<string, readonly string[]>> = {
   "ingest-worker": [topics.catalogEvents],
   "payment-worker": [topics.payments],
   "payment-controls": [topics.paymentControls],
+  "orders-inventory": [topics.orderInventory],
+  "orders-payment": [topics.orderPayment, topics.paymentEvents],
+  "orders-fulfillment": [topics.orderFulfillment],
+  "orders-notification": [topics.orderNotification],
 };
 
 /** Every topic of the sections that run. */
@@ -35,6 +40,13 @@ export function planTopics({ spec }: PricingEngine, prefix: string): readonly To
   }
   if (spec.payment !== undefined) {
     planned.push(...commandsOf("payment-worker"), ...commandsOf("payment-controls"));
+  }
+  if (spec.orders !== undefined) {
+    // For whoever outside wants to follow orders.
+    planned.push({ topic: topicName(prefix, topics.orders), ...shape, keep: "compact", groups: [] });
+    for (const stage of orderStages) planned.push(...commandsOf(`orders-${stage}`));
+  } else if (spec.payment !== undefined) {
+    // The payment worker tells what orders of earlier days have come to, also when none are taken any more.
     planned.push({ topic: topicName(prefix, topics.paymentEvents), ...shape, keep: "forever", groups: [] });
   }
   return planned;

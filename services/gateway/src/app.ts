@@ -15,14 +15,17 @@ import { type Handler, Hono } from "hono";
 import { cors } from "hono/cors";
 import type { KeyStore } from "./adapters/key-store.ts";
 import type { Keyring } from "./adapters/keyring.ts";
+import type { PressureGauge } from "./adapters/pressure-gauge.ts";
 import type { Upstream } from "./adapters/upstream.ts";
 import { mountDocs } from "./http/docs.ts";
 import { forward } from "./http/forward.ts";
 import { guard } from "./http/guard.ts";
 import { createKeyRoute, listKeysRoute, revokeKeyRoute } from "./http/keys.ts";
-import { laterSections, mountNotRun, mountSearchNotRun } from "./http/not-run.ts";
+import { mountNotRun, mountSearchNotRun } from "./http/not-run.ts";
 import { type Operation, routerPath } from "./http/operation.ts";
 import { ingestOperations, keyOperations, paymentOperations, pricingOperations } from "./http/operations.ts";
+import { orderOperations } from "./http/order-operations.ts";
+import { ordersRoute } from "./http/orders.ts";
 import { acceptPaymentRoute, type PaymentNotes } from "./http/payments.ts";
 import { type FrontFindings, priceRoute } from "./http/price.ts";
 import { searchRoute } from "./http/search.ts";
@@ -51,7 +54,11 @@ export type AppDeps = {
   ingest: Upstream | undefined;
   /** Undefined: the engine does not run payments. */
   payment: PaymentDeps | undefined;
+  /** Undefined: the engine takes no orders. */
+  orders: OrdersDeps | undefined;
 };
+
+export type OrdersDeps = { upstream: Upstream; waiting: PressureGauge };
 
 export type PaymentDeps = { upstream: Upstream; accept: AcceptPayment; notes: PaymentNotes };
 
@@ -81,11 +88,12 @@ export function makeApp(deps: AppDeps): HttpApp {
     add(ingestOperations.sources, forward(ingestOperations.sources, deps.ingest));
   }
   if (deps.payment !== undefined) addPayment(add, deps.payment);
+  if (deps.orders !== undefined) addOrders(add, deps.orders, deps);
   app.route("/", api);
 
   if (deps.pricing === undefined) mountNotRun(app, "pricing", pathsOf(pricingOperations));
   if (deps.payment === undefined) mountNotRun(app, "payments", pathsOf(paymentOperations));
-  for (const [section, paths] of Object.entries(laterSections)) mountNotRun(app, section, paths);
+  if (deps.orders === undefined) mountNotRun(app, "orders", pathsOf(orderOperations));
   if (deps.ingest === undefined) {
     mountNotRun(app, "ingest", [ingestOperations.sources.path]);
     mountSearchNotRun(app);
@@ -115,6 +123,16 @@ function addPayment(
   for (const operation of Object.values(others)) add(operation, forward(operation, upstream));
 }
 
+function addOrders(
+  add: (operation: Operation, handler: Handler<HttpEnv>) => void,
+  { upstream, waiting }: OrdersDeps,
+  { settings, takeToken }: AppDeps,
+): void {
+  const { createOrder, ...others } = orderOperations;
+  add(createOrder, ordersRoute({ upstream, settings, takeToken, waiting }));
+  for (const operation of Object.values(others)) add(operation, forward(operation, upstream));
+}
+
 function pathsOf(operations: Readonly<Record<string, Operation>>): string[] {
   return [...new Set(Object.values(operations).map(({ path }) => routerPath(path)))];
 }
@@ -140,6 +158,7 @@ function allowOrigins(origins: readonly string[]): ReturnType<typeof cors> {
     allowHeaders: ["authorization", "content-type", "idempotency-key", "traceparent", "tracestate", "x-correlation-id"],
     exposeHeaders: [
       "etag",
+      "idempotent-replayed",
       "link",
       "location",
       "ratelimit",

@@ -19,7 +19,9 @@ const variables = z.object({
   INGEST_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** Base URL of the payment api; absent: the engine does not run payments. */
   PAYMENT_URL: z.url({ protocol: /^https?$/ }).optional(),
-  /** Takes the payments. */
+  /** Base URL of the orders api; absent: the engine takes no orders. */
+  ORDERS_URL: z.url({ protocol: /^https?$/ }).optional(),
+  /** Takes the payments, and knows how far the stages of orders are behind. */
   KAFKA_BROKERS: engineConfig.kafka.KAFKA_BROKERS.optional(),
   /** Holds the first admin key, as text. */
   ADMIN_KEY_FILE: z.string().optional(),
@@ -31,7 +33,8 @@ const variables = z.object({
 });
 
 export const configSchema = variables.refine(
-  ({ PAYMENT_URL, KAFKA_BROKERS }) => PAYMENT_URL === undefined || KAFKA_BROKERS !== undefined,
-  { path: ["KAFKA_BROKERS"], error: "is required with PAYMENT_URL" },
+  ({ PAYMENT_URL, ORDERS_URL, KAFKA_BROKERS }) =>
+    (PAYMENT_URL ?? ORDERS_URL) === undefined || KAFKA_BROKERS !== undefined,
+  { path: ["KAFKA_BROKERS"], error: "is required with PAYMENT_URL and ORDERS_URL" },
 );
 export type Config = z.infer<typeof configSchema>;

@@ -1,3 +1,4 @@
+import type { S3Endpoint } from "@pricing-engine/hack/infra";
 import type { Secrets } from "../../api/parse.ts";
 import type { PricingEngine } from "../../api/resource.ts";
 import type { Connection } from "../../core/plan.ts";
@@ -5,13 +6,23 @@ import { getSecretValue } from "./secrets.ts";
 import type { StateDir } from "./state-dir.ts";
 
 /** Addresses, ready for an environment variable. */
-export type Connections = Readonly<Record<Connection, string>> & { readonly replica?: string | undefined };
+export type Connections = Readonly<Record<Connection, string>> & {
+  readonly replica?: string | undefined;
+  /** Where receipts go when the resource does not say it. */
+  readonly receipts?: ReceiptsStore;
+};
+export type ReceiptsStore = S3Endpoint | { readonly directory: string };
 
 export const infraServices = ["kafka", "postgres", "redis"] as const satisfies readonly Connection[];
 
 /** The servers that the resource leaves to `hack/infra`. */
 export function findNeededInfra({ spec }: PricingEngine): readonly Connection[] {
   return infraServices.filter((service) => spec[service] === undefined);
+}
+
+/** Whether the resource leaves it to us where receipts are stored. */
+export function needsReceipts({ orders }: PricingEngine["spec"]): boolean {
+  return orders !== undefined && orders.receipts === undefined;
 }
 
 /**
@@ -27,6 +38,7 @@ export function resolveConnections(
     readonly postgresUrl?: string;
     readonly postgresReplicaUrl?: string;
     readonly redisUrl?: string;
+    readonly s3?: S3Endpoint;
   },
 ): Connections {
   const secret = (name: string) => getSecretValue(dir, secrets, name, "url");
@@ -38,5 +50,6 @@ export function resolveConnections(
         ? infra.postgresReplicaUrl
         : spec.postgres.replica && secret(spec.postgres.replica.secretRef.name),
     redis: spec.redis === undefined ? (infra.redisUrl ?? "") : secret(spec.redis.secretRef.name),
+    receipts: infra.s3 ?? { directory: dir.receiptsDir },
   };
 }

@@ -116,6 +116,8 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
         return connections.replica;
       case "secret":
         return options.getSecret(value.secret, value.key);
+      case "receipts":
+        return (connections.receipts as Readonly<Record<string, string>> | undefined)?.[value.part];
       case "workload":
         return workloadUrl(value.role);
       default:

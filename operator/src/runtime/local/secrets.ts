@@ -51,6 +51,16 @@ export function writeSourceTokens(
   return tokens;
 }
 
+/** Those that a workload gets as a variable. @throws what `get` throws for one that is missing */
+export function requireSecrets({ spec }: PricingEngine, get: (name: string, key: string) => string): void {
+  const { receipts, notifications } = spec.orders ?? {};
+  const tokens = [...(spec.payment?.processors ?? []), ...(notifications === undefined ? [] : [notifications.webhook])];
+  for (const { secretRef } of tokens) if (secretRef !== undefined) get(secretRef.name, "token");
+  for (const key of ["accessKeyId", "secretAccessKey"]) {
+    if (receipts?.s3 !== undefined) get(receipts.s3.secretRef.name, key);
+  }
+}
+
 /**
  * A value of a Secret: from a `kind: Secret` document in the resource's file, else from `<state>/secrets/<name>/<key>`.
  * @throws UserError that says where it was looked for

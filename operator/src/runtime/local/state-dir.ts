@@ -16,6 +16,10 @@ export interface StateDir {
   readonly adminKeyFile: string;
   readonly sourceTokensFile: string;
   readonly secretsDir: string;
+  /** Where the servers are, with their passwords, for tools. */
+  readonly connectionsFile: string;
+  /** Receipts of orders, where there is no S3 server. */
+  readonly receiptsDir: string;
   readonly logFile: string;
   readonly compileCacheDir: string;
   readyFile(name: string): string;
@@ -36,6 +40,8 @@ export function openStateDir(path: string): StateDir {
     adminKeyFile: join(path, "secrets", "admin-key"),
     sourceTokensFile: join(path, "secrets", "source-tokens.json"),
     secretsDir: join(path, "secrets"),
+    connectionsFile: join(path, "secrets", "connections.json"),
+    receiptsDir: join(path, "receipts"),
     logFile: join(path, "engine.log"),
     compileCacheDir: join(path, "compile-cache"),
     processorLedgerFile: (name) => join(path, "processors", `${name}.ndjson`),

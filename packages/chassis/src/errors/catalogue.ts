@@ -27,6 +27,7 @@ export const errorCatalogue = {
   internal: { status: 500, title: "Something went wrong on our side", retryable: true, logLevel: "error" },
   unavailable: { status: 503, title: "A part that is needed is not available", retryable: true, logLevel: "warn" },
   deadline_exceeded: { status: 503, title: "The work took longer than allowed", retryable: true, logLevel: "warn" },
+  overloaded: { status: 503, title: "Too much waits already", retryable: true, logLevel: "warn" },
   commit_unknown: { status: 503, title: "The outcome of a write is not known", retryable: true, logLevel: "error" },
   redis_unavailable: { status: 503, title: "The cache is not available", retryable: true, logLevel: "warn" },
   postgres_unavailable: { status: 503, title: "The database is not available", retryable: true, logLevel: "warn" },

@@ -9,7 +9,7 @@ export {
   type HttpEnv,
   makeHttpApp,
 } from "./make-http-app.ts";
-export { limitBody, parseBody, parseParams, parseQuery, readJson } from "./parse.ts";
+export { checkBody, limitBody, parseBody, parseParams, parseQuery, readJson } from "./parse.ts";
 export { problemResponse } from "./problem-response.ts";
 export { readBody } from "./read-body.ts";
 export { type HttpServer, type ServeOptions, serveHttp } from "./serve-http.ts";

@@ -36,7 +36,12 @@ export async function readJson(c: HttpContext): Promise<unknown> {
 
 /** The body, checked. An empty one is given to the schema as undefined. @throws AppError 400, 413, 415 */
 export async function parseBody<Schema extends z.ZodType>(c: HttpContext, schema: Schema): Promise<z.output<Schema>> {
-  return check(schema, await readJson(c), pointerOf);
+  return checkBody(schema, await readJson(c));
+}
+
+/** A body that `readJson` gave, checked. @throws AppError validation_failed */
+export function checkBody<Schema extends z.ZodType>(schema: Schema, json: unknown): z.output<Schema> {
+  return check(schema, json, pointerOf);
 }
 
 /** The query, checked; a parameter given several times is an array. @throws AppError validation_failed */

@@ -6,12 +6,13 @@ import { readAnswer, type Upstream } from "../adapters/upstream.ts";
 import type { Operation } from "./operation.ts";
 
 const requestHeaders = ["content-type", "content-encoding", "accept", "accept-language"];
-const answerHeaders = [
+export const answerHeaders = [
   "allow",
   "cache-control",
   "content-language",
   "content-type",
   "etag",
+  "idempotent-replayed",
   "last-modified",
   "link",
   "location",
@@ -65,6 +66,7 @@ export function upstreamHeaders(c: HttpContext): Record<string, string> {
   const headers: Record<string, string> = {
     "x-correlation-id": c.get("correlationId"),
     "x-tenant": c.get("caller").tenant,
+    "x-auth-mode": c.get("authMode"),
   };
   for (const name of requestHeaders) {
     const value = c.req.header(name);

@@ -5,14 +5,16 @@ import type { MiddlewareHandler } from "hono";
 import { createMiddleware } from "hono/factory";
 import type { Keyring } from "../adapters/keyring.ts";
 import { allows, anonymous, type Caller, parseBearer } from "../domain/access.ts";
-import { isLimited, rateLimitHeaders } from "../domain/rate-limit.ts";
+import { isLimited } from "../domain/rate-limit.ts";
 import type { TakeToken } from "../usecases/take-token.ts";
+import { takeOrRefuse } from "./limit.ts";
 import type { Operation } from "./operation.ts";
 
 declare module "hono" {
   interface ContextVariableMap {
     /** Set by the guard, for every guarded handler. */
     caller: Caller;
+    authMode: GatewaySettings["auth"];
   }
 }
 
@@ -27,17 +29,13 @@ export function guard(operation: Operation, deps: GuardDeps): MiddlewareHandler<
       throw new AppError("forbidden", { detail: `this call needs the role ${operation.role}` });
     }
     c.set("caller", caller);
+    c.set("authMode", settings.auth);
     addLogFields(c, { tenant: caller.tenant });
-    if (!isLimited(settings.rateLimit, operation.method, operation.path)) return next();
-
-    const { allowed, limit, remaining, retryAfterMs } = await deps.takeToken(settings.rateLimit, caller.tenant);
-    const headers = rateLimitHeaders(limit, remaining);
-    if (!allowed) {
-      const retryAfterSeconds = Number.isFinite(retryAfterMs) ? Math.ceil(retryAfterMs / 1_000) : 3_600;
-      throw new AppError("rate_limited", { headers, retryAfterSeconds });
+    if (operation.limitsItself !== true && isLimited(settings.rateLimit, operation.method, operation.path)) {
+      await takeOrRefuse(c, deps.takeToken, settings.rateLimit, caller.tenant);
     }
     await next();
-    for (const [name, value] of Object.entries(headers)) c.res.headers.set(name, value);
+    for (const [name, value] of Object.entries(c.get("rateLimitHeaders") ?? {})) c.res.headers.set(name, value);
   });
 }
 

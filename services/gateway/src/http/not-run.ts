@@ -1,11 +1,6 @@
 import { AppError } from "@pricing-engine/chassis/errors";
 import type { HttpApp } from "@pricing-engine/chassis/http";
 
-/** Sections of an engine's resource that may be left out, and the paths that need them. */
-export const laterSections = {
-  orders: ["/orders", "/orders/*", "/api/v1/inventory/*"],
-} as const;
-
 /** Says why a call that exists elsewhere does not exist here. Mounted after everything that is run. */
 export function mountNotRun(app: HttpApp, section: string, paths: readonly string[]): void {
   for (const path of paths) {

@@ -12,6 +12,8 @@ export type Operation = {
   description?: string;
   /** The least role that may call; undefined: open to everybody. */
   role: Role | undefined;
+  /** Takes its token by itself, after it has looked into the body. */
+  limitsItself?: true;
   parameters?: z.ZodObject;
   query?: z.ZodType;
   body?: { required: boolean; content: Record<string, { schema: z.ZodType; example?: unknown }> };

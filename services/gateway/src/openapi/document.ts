@@ -4,6 +4,7 @@ import { z } from "zod";
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from "zod-openapi";
 import type { Operation } from "../http/operation.ts";
 import { ingestOperations, keyOperations, paymentOperations, pricingOperations } from "../http/operations.ts";
+import { orderOperations } from "../http/order-operations.ts";
 
 const commonProblems: Record<number, string> = {
   400: "The body, query or path does not fit; `errors` names each field",
@@ -18,7 +19,7 @@ const commonProblems: Record<number, string> = {
 /** OpenAPI 3.1 of the public API, from the same tables and schemas that the router and the services use. */
 export function makeOpenApiDocument(): string {
   const paths: ZodOpenApiPathsObject = {};
-  const tables = [pricingOperations, ingestOperations, paymentOperations, keyOperations];
+  const tables = [pricingOperations, ingestOperations, orderOperations, paymentOperations, keyOperations];
   const operations: readonly Operation[] = tables.flatMap((table): Operation[] => Object.values(table));
   for (const operation of operations) {
     const path = paths[operation.path] ?? {};
@@ -38,7 +39,9 @@ export function makeOpenApiDocument(): string {
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],
-    tags: ["Prices", "Market", "Products", "Catalogue", "Payments", "Keys", "Health"].map((name) => ({ name })),
+    tags: ["Prices", "Market", "Products", "Catalogue", "Orders", "Payments", "Keys", "Health"].map((name) => ({
+      name,
+    })),
     paths,
     components: {
       schemas: { Problem: problem },

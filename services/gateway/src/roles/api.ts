@@ -14,8 +14,10 @@ import { uuidv7 } from "uuidv7";
 import { startCensus } from "../adapters/census.ts";
 import { makeKeyStore } from "../adapters/key-store.ts";
 import { makeKeyring } from "../adapters/keyring.ts";
+import { makeOrdersPressure } from "../adapters/orders-pressure.ts";
+import { startPressureGauge } from "../adapters/pressure-gauge.ts";
 import { makeUpstream } from "../adapters/upstream.ts";
-import { makeApp, type PaymentDeps } from "../app.ts";
+import { makeApp, type OrdersDeps, type PaymentDeps } from "../app.ts";
 import { type Config, configSchema } from "../config.ts";
 import { makePaymentFront } from "../http/payment-front.ts";
 import { makePaymentNotes } from "../http/payments.ts";
@@ -75,6 +77,7 @@ export async function runApi(lifecycle: Lifecycle, logger: Logger): Promise<Read
   const cache = makePriceCache({ redis, prefix, onError: (err) => logger.debug({ err }, "price cache") });
   const findings = new WeakMap<Request, FrontFindings>();
   const payment = await makePayment(config, prefix, lifecycle, logger);
+  const orders = await makeOrders(config, prefix, lifecycle, logger);
   const app = makeApp({
     logger,
     health,
@@ -95,6 +98,7 @@ export async function runApi(lifecycle: Lifecycle, logger: Logger): Promise<Read
     searchCache,
     ingest,
     payment,
+    orders,
   });
   const common = { app, keyring, settings, logger };
   const fronts = [
@@ -139,6 +143,23 @@ async function makePayment(
     monotonicMs: () => performance.now(),
   });
   return { upstream, accept, notes: makePaymentNotes() };
+}
+
+async function makeOrders(
+  config: Config,
+  prefix: string,
+  lifecycle: Lifecycle,
+  logger: Logger,
+): Promise<OrdersDeps | undefined> {
+  const { ORDERS_URL: url, KAFKA_BROKERS: brokers } = config;
+  if (url === undefined || brokers === undefined) return undefined;
+  const { makeKafka, makeKafkaAdmin } = await import("@pricing-engine/kafka");
+  const upstream = makeUpstream({ url, name: "orders" });
+  lifecycle.defer("orders connections", () => upstream.close());
+  const admin = makeKafkaAdmin({ kafka: makeKafka({ brokers, clientId: `${prefix}gateway-lag`, logger }) });
+  lifecycle.defer("kafka admin", () => admin.close());
+  const parts = makeOrdersPressure({ admin, prefix, upstream });
+  return { upstream, waiting: startPressureGauge({ parts, now: () => performance.now(), logger, lifecycle }) };
 }
 
 async function readAdminKey(path: string | undefined): Promise<string | undefined> {

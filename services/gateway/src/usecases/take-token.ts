@@ -3,7 +3,8 @@ import { isRedisOutage, type TokenBucket } from "@pricing-engine/redis";
 import { type Limit, limitOf } from "../domain/rate-limit.ts";
 
 export type Taken = { allowed: boolean; limit: Limit; remaining: number; retryAfterMs: number };
-export type TakeToken = (settings: RateLimitSettings, tenant: string) => Promise<Taken>;
+/** `cost` 0 looks and takes nothing; default 1. */
+export type TakeToken = (settings: RateLimitSettings, tenant: string, cost?: 0 | 1) => Promise<Taken>;
 
 /**
  * Takes one of the tenant's tokens, from the bucket that all gateways share; while Redis is away from a local one,
@@ -15,16 +16,16 @@ export function makeTakeToken(deps: {
   /** Gateways that were alive when Redis could last be asked. */
   liveGateways: () => number;
 }): TakeToken {
-  return async (settings, tenant) => {
+  return async (settings, tenant, cost = 1) => {
     const limit = limitOf(settings, tenant);
     try {
-      return { limit, ...(await deps.shared.take({ key: tenant, ...limit, cost: 1 })) };
+      return { limit, ...(await deps.shared.take({ key: tenant, ...limit, cost })) };
     } catch (error) {
       if (!isRedisOutage(error)) throw error;
       const gateways = Math.max(1, deps.liveGateways());
       const capacity = Math.max(1, Math.floor(limit.capacity / gateways));
       const refillPerSecond = limit.refillPerSecond / gateways;
-      return { limit, ...(await deps.local.take({ key: tenant, capacity, refillPerSecond, cost: 1 })) };
+      return { limit, ...(await deps.local.take({ key: tenant, capacity, refillPerSecond, cost })) };
     }
   };
 }
