@@ -12,20 +12,24 @@ describe("admin", () => {
     await admin.ensureTopics([spec]);
     const { partitions } = await admin.groupLag(bench.groupId, [topic]);
     expect(partitions).toHaveLength(3);
-    const { resources } = await (async () => {
-      const client = bench.kafka.client.admin();
-      await client.connect();
-      try {
-        return await client.describeConfigs({ includeSynonyms: false, resources: [{ type: 2, name: topic }] });
-      } finally {
-        await client.disconnect();
-      }
-    })();
-    const values = Object.fromEntries(
-      (resources[0]?.configEntries ?? []).map(({ configName, configValue }) => [configName, configValue]),
-    );
-    // What somebody set before stays: alterConfigs alone would have dropped it.
-    expect(values).toMatchObject({ "cleanup.policy": "compact", "retention.ms": "-1" });
+    const client = bench.kafka.client.admin();
+    await client.connect();
+    try {
+      // The controller has it when the call returns; the broker that is asked here learns of it a moment later.
+      await eventually(async () => {
+        const { resources } = await client.describeConfigs({
+          includeSynonyms: false,
+          resources: [{ type: 2, name: topic }],
+        });
+        const values = Object.fromEntries(
+          (resources[0]?.configEntries ?? []).map(({ configName, configValue }) => [configName, configValue]),
+        );
+        // What somebody set before stays: alterConfigs alone would have dropped it.
+        expect(values).toMatchObject({ "cleanup.policy": "compact", "retention.ms": "-1" });
+      });
+    } finally {
+      await client.disconnect();
+    }
   });
 
   it("makes the same topics from two places at once", async () => {
