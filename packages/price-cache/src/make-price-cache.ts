@@ -3,7 +3,16 @@ import type { GuardedRedis } from "@pricing-engine/redis";
 import { contextKey, type PriceContext } from "./context-key.ts";
 import { makeDebts } from "./debts.ts";
 import type { CachePort, RefusalReason } from "./port.ts";
-import { encodeNumber, type Facts, findBody, markerTtlMs, maxFillMs, parseMeta, type Ticket } from "./protocol.ts";
+import {
+  encodeNumber,
+  type Facts,
+  findBody,
+  makePlaceholder,
+  markerTtlMs,
+  maxFillMs,
+  parseMeta,
+  type Ticket,
+} from "./protocol.ts";
 import { makeRedisPort } from "./redis-port.ts";
 
 export type Lookup = { outcome: "hit"; body: Buffer } | { outcome: "miss"; ticket: Ticket };
@@ -159,6 +168,7 @@ export function makePriceCacheOn(options: PriceCacheOptions): PriceCache {
           policyVersion: encodeNumber(facts.policyVersion),
           sequence: encodeNumber(facts.sequence),
           seenMarker,
+          placeholder: makePlaceholder(makeGeneration()),
           ttlMs: lifeMs,
           markerTtlMs: Math.max(markerTtlMs, lifeMs + 2 * maxFillMs),
           body,

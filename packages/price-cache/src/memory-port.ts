@@ -32,14 +32,19 @@ export function makeMemoryPort({ now }: { now: () => number }): MemoryPort {
       marker: bytes(get(`marker:${productId}`)),
       entry: bytes(get(`entry:${contextKey}`)),
     }),
-    async fill({ productId, contextKey, generation, policyVersion, sequence, seenMarker, ttlMs, markerTtlMs, body }) {
+    async fill(request) {
+      const { productId, contextKey, generation, policyVersion, sequence, ttlMs, markerTtlMs, body } = request;
       const meta = get(metaKey);
       const known = meta === undefined ? undefined : parseMeta(meta);
       if (known?.generation !== generation) return { outcome: "refused", reason: "generation" };
       if (policyVersion < known.policyVersion) return { outcome: "refused", reason: "policy" };
       const marker = get(`marker:${productId}`);
-      if (marker !== undefined && sequence < marker) return { outcome: "refused", reason: "sequence" };
-      if (marker === undefined && seenMarker !== undefined) return { outcome: "refused", reason: "marker" };
+      if (marker === undefined) {
+        set(`marker:${productId}`, request.placeholder, markerTtlMs);
+        return { outcome: "refused", reason: "marker" };
+      }
+      if (marker.startsWith("!") && marker !== request.seenMarker) return { outcome: "refused", reason: "marker" };
+      if (sequence < marker) return { outcome: "refused", reason: "sequence" };
       const header = encodeHeader(generation, policyVersion, sequence);
       const stored = get(`entry:${contextKey}`);
       if (stored?.startsWith(`${generation}:`)) {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { CachePort, FillRequest } from "./port.ts";
-import { encodeMeta, encodeNumber, findBody, markerTtlMs } from "./protocol.ts";
+import { encodeMeta, encodeNumber, findBody, makePlaceholder, markerTtlMs } from "./protocol.ts";
 
 const first = "00000000000000aa";
 const second = "00000000000000bb";
@@ -20,7 +20,8 @@ export function describeCachePort(
     generation: first,
     policyVersion: encodeNumber(3),
     sequence: encodeNumber(7),
-    seenMarker: undefined,
+    seenMarker: encodeNumber(1),
+    placeholder: makePlaceholder(first),
     ttlMs: 60_000,
     markerTtlMs,
     body: Buffer.from('{"price":"ü"}'),
@@ -29,6 +30,7 @@ export function describeCachePort(
   const open = async () => {
     const port = makePort();
     await port.ensureMeta(first);
+    await port.raiseMarkers([{ productId: "p", sequence: encodeNumber(1) }], markerTtlMs);
     return port;
   };
   const hit = async (port: CachePort) => findBody(await port.read("p", "1:0::p\0\0"))?.toString();
@@ -105,10 +107,28 @@ export function describeCachePort(
     expect(await port.fill(fillOf())).toEqual({ outcome: "refused", reason: "generation" });
   });
 
-  it("refuses a fill whose marker was lost since", async () => {
+  it("refuses a fill whose marker was lost, and takes the next one that saw what was left in its place", async () => {
     const port = await open();
-    const reply = await port.fill(fillOf({ seenMarker: encodeNumber(7) }));
-    expect(reply).toEqual({ outcome: "refused", reason: "marker" });
+    const lost = { productId: "lost", contextKey: "lost" };
+    const marker = async () => (await port.read("lost", "lost")).marker?.toString();
+    for (const seenMarker of [encodeNumber(7), undefined]) {
+      const reply = await port.fill(fillOf({ ...lost, seenMarker, placeholder: makePlaceholder(second) }));
+      expect(reply).toEqual({ outcome: "refused", reason: "marker" });
+      // The first one stays: a fill that saw it is as good as any that sees a later one.
+      expect(await marker()).toBe(makePlaceholder(second));
+    }
+    const other = makePlaceholder(first);
+    expect(await port.fill(fillOf({ ...lost, seenMarker: other }))).toEqual({ outcome: "refused", reason: "marker" });
+    expect(await port.fill(fillOf({ ...lost, seenMarker: makePlaceholder(second) }))).toEqual({ outcome: "stored" });
+    expect(await marker()).toBe(encodeNumber(7));
+  });
+
+  it("raises a marker over what was left in its place", async () => {
+    const port = await open();
+    const lost = { productId: "lost", contextKey: "lost" };
+    await port.fill(fillOf({ ...lost, seenMarker: undefined }));
+    await port.raiseMarkers([{ productId: "lost", sequence: encodeNumber(0) }], markerTtlMs);
+    expect((await port.read("lost", "lost")).marker?.toString()).toBe(encodeNumber(0));
   });
 
   it("keeps no entry past its time, and none at all for a time of 0", async () => {
@@ -124,6 +144,10 @@ export function describeCachePort(
   it("answers many reads at once, each with its own", async () => {
     const port = await open();
     const names = Array.from({ length: 600 }, (_, index) => `p${index}`);
+    await port.raiseMarkers(
+      names.map((productId) => ({ productId, sequence: encodeNumber(1) })),
+      markerTtlMs,
+    );
     const fills = names.map((name) =>
       port.fill(fillOf({ productId: name, contextKey: name, body: Buffer.from(name) })),
     );

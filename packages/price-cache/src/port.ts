@@ -8,6 +8,8 @@ export type FillRequest = {
   sequence: string;
   /** The marker that the ticket saw. */
   seenMarker: string | undefined;
+  /** What is left where no marker is; one that never comes again. */
+  placeholder: string;
   /** Milliseconds; 0 raises the marker and keeps no entry. */
   ttlMs: number;
   markerTtlMs: number;

@@ -2,7 +2,7 @@
  * How a cached price stays right. Postgres decides; Redis only remembers, and may forget anything at any moment.
  *
  *   meta    one per engine: <generation>:<policy version>
- *   marker  one per product: the highest sequence known (a product's sequence counts all that a quote reads of it)
+ *   marker  one per product: the highest sequence known (a product's sequence counts all that a quote reads of it), or a placeholder
  *   entry   one per context: <generation>:<policy version>:<sequence>|<ready bytes>
  *
  * An entry, as a reader sees it in one round trip with meta and marker:
@@ -16,7 +16,9 @@
  * The fill is one script. It refuses, and the reader starts again, when
  *   - meta is gone or of another generation: Redis was emptied or away meanwhile, markers may be lost;
  *   - the policy version or the marker is higher than what was read: somebody may have shown the newer price already;
- *   - the ticket saw a marker that is gone now, or the ticket is older than the markers' spare life.
+ *   - there is no marker, or the ticket is older than the markers' spare life. Redis may have lost a marker that was raised since the
+ *     ticket was issued, also one that the ticket did not see. So the fill leaves a placeholder that never comes again, below every
+ *     number, and only a ticket that saw this one, and hence was issued after the loss, may fill on it.
  * When an entry of just these facts is there already, it wins and is what must be answered: one decision per key.
  * Otherwise marker and policy version are raised to what was read before the answer leaves: from then on no reader
  * can be given less. Nothing ever lowers a marker, a policy version, or brings a generation back.
@@ -39,6 +41,11 @@ export function encodeNumber(value: number): string {
   return String(value).padStart(digits, "0");
 }
 
+/** `nonce`: 16 hex digits that never come again. */
+export function makePlaceholder(nonce: string): string {
+  return `!${nonce.slice(1)}`;
+}
+
 export function encodeMeta(generation: string, policyVersion: string): string {
   return `${generation}:${policyVersion}`;
 }
@@ -54,7 +61,7 @@ export type Ticket = {
   generation: string | undefined;
   /** As stored, 16 digits. */
   policyVersion: string;
-  /** As stored; undefined when there was none. */
+  /** As stored, possibly a placeholder; undefined when there was none. */
   marker: string | undefined;
   /** Monotonic clock of the process that holds the ticket. */
   issuedMs: number;

@@ -6,14 +6,18 @@ import type { Read } from "./protocol.ts";
 // Sixteen digits each, so that < on texts is < on numbers.
 // Several fills in one call, each decided by what the ones before it left.
 const fillScript = script(`
-local function fill(metaKey, markerKey, entryKey, generation, policy, sequence, seen, ttl, markerTtl, body)
+local function fill(metaKey, markerKey, entryKey, generation, policy, sequence, seen, placeholder, ttl, markerTtl, body)
   local meta = redis.call('GET', metaKey)
   if not meta or string.sub(meta, 1, 16) ~= generation then return {'refused', 'generation'} end
   local known = string.sub(meta, 18)
   if policy < known then return {'refused', 'policy'} end
   local marker = redis.call('GET', markerKey)
-  if marker and sequence < marker then return {'refused', 'sequence'} end
-  if not marker and seen ~= '' then return {'refused', 'marker'} end
+  if not marker then
+    redis.call('SET', markerKey, placeholder, 'PX', markerTtl)
+    return {'refused', 'marker'}
+  end
+  if string.sub(marker, 1, 1) == '!' and marker ~= seen then return {'refused', 'marker'} end
+  if sequence < marker then return {'refused', 'sequence'} end
   local header = generation .. ':' .. policy .. ':' .. sequence .. '|'
   local stored = redis.call('GET', entryKey)
   if stored and string.sub(stored, 1, 17) == generation .. ':' then
@@ -30,8 +34,8 @@ local function fill(metaKey, markerKey, entryKey, generation, policy, sequence, 
   return {'stored'}
 end
 local replies = {}
-for i = 1, #ARGV / 7 do
-  replies[i] = fill(KEYS[1], KEYS[2 * i], KEYS[2 * i + 1], unpack(ARGV, 7 * i - 6, 7 * i))
+for i = 1, #ARGV / 8 do
+  replies[i] = fill(KEYS[1], KEYS[2 * i], KEYS[2 * i + 1], unpack(ARGV, 8 * i - 7, 8 * i))
 end
 return replies`);
 
@@ -125,7 +129,7 @@ export function makeRedisPort({ redis, prefix }: { redis: GuardedRedis; prefix: 
     for (const { request } of chunk) {
       keys.push(markerKey(request.productId), entryKey(request.contextKey));
       args.push(request.generation, request.policyVersion, request.sequence, request.seenMarker ?? "");
-      args.push(String(request.ttlMs), String(request.markerTtlMs), request.body);
+      args.push(request.placeholder, String(request.ttlMs), String(request.markerTtlMs), request.body);
     }
     try {
       const replies = await run(fillScript, keys, args);

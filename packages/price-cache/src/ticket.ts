@@ -4,7 +4,7 @@ import type { Ticket } from "./protocol.ts";
 /** Internal header by which the gateway hands its ticket to pricing, saving a second look at Redis. */
 export const ticketHeader = "x-price-ticket";
 
-const format = /^([0-9a-f]{16}):(\d{16}):(\d{16})?$/;
+const format = /^([0-9a-f]{16}):(\d{16}):(\d{16}|![0-9a-f]{15})?$/;
 
 /** Undefined when there is nothing to hand over: Redis could not be asked. */
 export function encodeTicket(ticket: Ticket): string | undefined {
