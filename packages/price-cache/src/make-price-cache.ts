@@ -11,6 +11,8 @@ import {
   markerTtlMs,
   maxFillMs,
   parseMeta,
+  placeholderTtlMs,
+  type Read,
   type Ticket,
 } from "./protocol.ts";
 import { makeRedisPort } from "./redis-port.ts";
@@ -115,6 +117,14 @@ export function makePriceCacheOn(options: PriceCacheOptions): PriceCache {
       });
   }
 
+  /** What a ticket says was there; makes what is not. */
+  async function findKnown(productId: string, { meta, marker }: Read): Promise<{ meta: string; marker: string }> {
+    if (meta !== null && marker !== null) return { meta: meta.toString("latin1"), marker: marker.toString("latin1") };
+    const generation = makeGeneration();
+    const placeholder = makePlaceholder(makeGeneration());
+    return port.ensureKnown({ productId, generation, placeholder, ttlMs: placeholderTtlMs });
+  }
+
   function owe(ticket: Ticket, facts: Facts): FillOutcome {
     debts.add(ticket.productId, encodeNumber(facts.sequence), encodeNumber(facts.policyVersion));
     if (debts.isOverflowing()) {
@@ -146,9 +156,8 @@ export function makePriceCacheOn(options: PriceCacheOptions): PriceCache {
         if (before !== disruptions) return away;
         const body = findBody(read);
         if (body !== undefined) return { outcome: "hit", body };
-        const meta = read.meta?.toString("latin1") ?? (await port.ensureMeta(makeGeneration()));
+        const { meta, marker } = await findKnown(productId, read);
         if (before !== disruptions) return away;
-        const marker = read.marker?.toString("latin1");
         return { outcome: "miss", ticket: { productId, contextKey: key, ...parseMeta(meta), marker, issuedMs } };
       } catch (error) {
         onError(error);
@@ -168,7 +177,6 @@ export function makePriceCacheOn(options: PriceCacheOptions): PriceCache {
           policyVersion: encodeNumber(facts.policyVersion),
           sequence: encodeNumber(facts.sequence),
           seenMarker,
-          placeholder: makePlaceholder(makeGeneration()),
           ttlMs: lifeMs,
           markerTtlMs: Math.max(markerTtlMs, lifeMs + 2 * maxFillMs),
           body,

@@ -39,10 +39,7 @@ export function makeMemoryPort({ now }: { now: () => number }): MemoryPort {
       if (known?.generation !== generation) return { outcome: "refused", reason: "generation" };
       if (policyVersion < known.policyVersion) return { outcome: "refused", reason: "policy" };
       const marker = get(`marker:${productId}`);
-      if (marker === undefined) {
-        set(`marker:${productId}`, request.placeholder, markerTtlMs);
-        return { outcome: "refused", reason: "marker" };
-      }
+      if (marker === undefined) return { outcome: "refused", reason: "marker" };
       if (marker.startsWith("!") && marker !== request.seenMarker) return { outcome: "refused", reason: "marker" };
       if (sequence < marker) return { outcome: "refused", reason: "sequence" };
       const header = encodeHeader(generation, policyVersion, sequence);
@@ -68,10 +65,12 @@ export function makeMemoryPort({ now }: { now: () => number }): MemoryPort {
         if (marker === undefined || marker < sequence) set(`marker:${productId}`, sequence, ttlMs);
       }
     },
-    async ensureMeta(generation) {
+    async ensureKnown({ productId, generation, placeholder, ttlMs }) {
       const meta = get(metaKey) ?? encodeMeta(generation, encodeNumber(0));
       set(metaKey, meta);
-      return meta;
+      const known = get(`marker:${productId}`);
+      if (known === undefined) set(`marker:${productId}`, placeholder, ttlMs);
+      return { meta, marker: known ?? placeholder };
     },
     async replaceGeneration(generation) {
       const meta = get(metaKey);

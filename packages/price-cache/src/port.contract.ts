@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { CachePort, FillRequest } from "./port.ts";
+import type { CachePort, FillRequest, KnownRequest } from "./port.ts";
 import { encodeMeta, encodeNumber, findBody, makePlaceholder, markerTtlMs } from "./protocol.ts";
 
 const first = "00000000000000aa";
@@ -21,23 +21,34 @@ export function describeCachePort(
     policyVersion: encodeNumber(3),
     sequence: encodeNumber(7),
     seenMarker: encodeNumber(1),
-    placeholder: makePlaceholder(first),
     ttlMs: 60_000,
     markerTtlMs,
     body: Buffer.from('{"price":"ü"}'),
     ...changes,
   });
+  const known = (changes: Partial<KnownRequest> = {}): KnownRequest => ({
+    productId: "p",
+    generation: first,
+    placeholder: makePlaceholder(first),
+    ttlMs: 60_000,
+    ...changes,
+  });
   const open = async () => {
     const port = makePort();
-    await port.ensureMeta(first);
     await port.raiseMarkers([{ productId: "p", sequence: encodeNumber(1) }], markerTtlMs);
+    await port.ensureKnown(known());
     return port;
   };
   const hit = async (port: CachePort) => findBody(await port.read("p", "1:0::p\0\0"))?.toString();
 
-  it("keeps the first meta", async () => {
+  it("keeps the first meta and the marker", async () => {
     const port = await open();
-    expect(await port.ensureMeta(second)).toBe(encodeMeta(first, encodeNumber(0)));
+    const other = { generation: second, placeholder: makePlaceholder(second) };
+    const meta = encodeMeta(first, encodeNumber(0));
+    expect(await port.ensureKnown(known(other))).toEqual({ meta, marker: encodeNumber(1) });
+    const left = { meta, marker: makePlaceholder(first) };
+    expect(await port.ensureKnown(known({ productId: "lost" }))).toEqual(left);
+    expect(await port.ensureKnown(known({ productId: "lost", ...other }))).toEqual(left);
   });
 
   it("stores a fill and gives its bytes back", async () => {
@@ -103,32 +114,35 @@ export function describeCachePort(
     const port = await open();
     await tools.empty(port);
     expect(await port.fill(fillOf())).toEqual({ outcome: "refused", reason: "generation" });
-    await port.ensureMeta(second);
+    await port.ensureKnown(known({ generation: second }));
     expect(await port.fill(fillOf())).toEqual({ outcome: "refused", reason: "generation" });
   });
 
-  it("refuses a fill whose marker was lost, and takes the next one that saw what was left in its place", async () => {
+  it("refuses a fill without a marker, and on a placeholder that it did not see", async () => {
     const port = await open();
     const lost = { productId: "lost", contextKey: "lost" };
-    const marker = async () => (await port.read("lost", "lost")).marker?.toString();
-    for (const seenMarker of [encodeNumber(7), undefined]) {
-      const reply = await port.fill(fillOf({ ...lost, seenMarker, placeholder: makePlaceholder(second) }));
-      expect(reply).toEqual({ outcome: "refused", reason: "marker" });
-      // The first one stays: a fill that saw it is as good as any that sees a later one.
-      expect(await marker()).toBe(makePlaceholder(second));
+    const refused = { outcome: "refused", reason: "marker" };
+    const placeholder = makePlaceholder(second);
+    for (const seenMarker of [encodeNumber(7), undefined, placeholder]) {
+      expect(await port.fill(fillOf({ ...lost, seenMarker }))).toEqual(refused);
     }
-    const other = makePlaceholder(first);
-    expect(await port.fill(fillOf({ ...lost, seenMarker: other }))).toEqual({ outcome: "refused", reason: "marker" });
-    expect(await port.fill(fillOf({ ...lost, seenMarker: makePlaceholder(second) }))).toEqual({ outcome: "stored" });
-    expect(await marker()).toBe(encodeNumber(7));
+    await port.ensureKnown(known({ productId: "lost", placeholder }));
+    for (const seenMarker of [encodeNumber(7), undefined, makePlaceholder(first)]) {
+      expect(await port.fill(fillOf({ ...lost, seenMarker }))).toEqual(refused);
+    }
+    expect(await port.fill(fillOf({ ...lost, seenMarker: placeholder }))).toEqual({ outcome: "stored" });
+    expect((await port.read("lost", "lost")).marker?.toString()).toBe(encodeNumber(7));
   });
 
-  it("raises a marker over what was left in its place", async () => {
+  it("raises a marker over a placeholder, which is gone after its time", async () => {
     const port = await open();
-    const lost = { productId: "lost", contextKey: "lost" };
-    await port.fill(fillOf({ ...lost, seenMarker: undefined }));
+    const marker = async () => (await port.read("lost", "lost")).marker?.toString();
+    await port.ensureKnown(known({ productId: "lost", ttlMs: 40 }));
+    await tools.pass(60);
+    expect(await marker()).toBeUndefined();
+    await port.ensureKnown(known({ productId: "lost" }));
     await port.raiseMarkers([{ productId: "lost", sequence: encodeNumber(0) }], markerTtlMs);
-    expect((await port.read("lost", "lost")).marker?.toString()).toBe(encodeNumber(0));
+    expect(await marker()).toBe(encodeNumber(0));
   });
 
   it("keeps no entry past its time, and none at all for a time of 0", async () => {

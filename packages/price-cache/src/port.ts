@@ -8,13 +8,13 @@ export type FillRequest = {
   sequence: string;
   /** The marker that the ticket saw. */
   seenMarker: string | undefined;
-  /** What is left where no marker is; one that never comes again. */
-  placeholder: string;
   /** Milliseconds; 0 raises the marker and keeps no entry. */
   ttlMs: number;
   markerTtlMs: number;
   body: Buffer;
 };
+
+export type KnownRequest = { productId: string; generation: string; placeholder: string; ttlMs: number };
 
 export type FillReply =
   | { outcome: "stored" }
@@ -28,8 +28,8 @@ export type CachePort = {
   fill(request: FillRequest): Promise<FillReply>;
   /** Raises markers that are lower or absent. */
   raiseMarkers(marks: readonly { productId: string; sequence: string }[], ttlMs: number): Promise<void>;
-  /** The meta value, made with this generation and policy version 0 when there is none. */
-  ensureMeta(generation: string): Promise<string>;
+  /** Meta, made with this generation and policy version 0 when there is none, and the marker, or this placeholder for so long. */
+  ensureKnown(wanted: KnownRequest): Promise<{ meta: string; marker: string }>;
   /** Another generation; the policy version stays. */
   replaceGeneration(generation: string): Promise<void>;
   /** Raises the policy version; makes meta with this generation when there is none. */

@@ -164,7 +164,7 @@ function scheduled(port: CachePort, scheduler: fc.Scheduler, failures: { left: n
     read: (product, key) => at("read", () => port.read(product, key)),
     fill: (request) => at("fill", () => port.fill(request)),
     raiseMarkers: (marks, ttlMs) => at("raise markers", () => port.raiseMarkers(marks, ttlMs)),
-    ensureMeta: (generation) => at("ensure meta", () => port.ensureMeta(generation)),
+    ensureKnown: (wanted) => at("ensure known", () => port.ensureKnown(wanted)),
     replaceGeneration: (generation) => at("replace generation", () => port.replaceGeneration(generation)),
     raisePolicyVersion: (version, generation) => at("raise policy", () => port.raisePolicyVersion(version, generation)),
   };

@@ -16,9 +16,9 @@
  * The fill is one script. It refuses, and the reader starts again, when
  *   - meta is gone or of another generation: Redis was emptied or away meanwhile, markers may be lost;
  *   - the policy version or the marker is higher than what was read: somebody may have shown the newer price already;
- *   - there is no marker, or the ticket is older than the markers' spare life. Redis may have lost a marker that was raised since the
- *     ticket was issued, also one that the ticket did not see. So the fill leaves a placeholder that never comes again, below every
- *     number, and only a ticket that saw this one, and hence was issued after the loss, may fill on it.
+ *   - there is no marker, or the ticket is older than the markers' spare life. Redis may have lost a marker that was raised after
+ *     the ticket was issued. So a reader that finds none leaves a placeholder, below every number and never the same again, and
+ *     only a ticket that saw just this one may fill on it: it was issued after the loss.
  * When an entry of just these facts is there already, it wins and is what must be answered: one decision per key.
  * Otherwise marker and policy version are raised to what was read before the answer leaves: from then on no reader
  * can be given less. Nothing ever lowers a marker, a policy version, or brings a generation back.
@@ -33,6 +33,8 @@ const headerLength = 3 * digits + 3;
 
 /** A fill older than this is refused: markers live longer by far. */
 export const maxFillMs = 30_000;
+/** Placeholders are left for unknown products too, so they go as soon as no fill can come any more. */
+export const placeholderTtlMs = 2 * maxFillMs;
 /** How long a raised marker lives at least. */
 export const markerTtlMs = 10 * 60_000;
 

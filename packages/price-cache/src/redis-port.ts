@@ -6,16 +6,13 @@ import type { Read } from "./protocol.ts";
 // Sixteen digits each, so that < on texts is < on numbers.
 // Several fills in one call, each decided by what the ones before it left.
 const fillScript = script(`
-local function fill(metaKey, markerKey, entryKey, generation, policy, sequence, seen, placeholder, ttl, markerTtl, body)
+local function fill(metaKey, markerKey, entryKey, generation, policy, sequence, seen, ttl, markerTtl, body)
   local meta = redis.call('GET', metaKey)
   if not meta or string.sub(meta, 1, 16) ~= generation then return {'refused', 'generation'} end
   local known = string.sub(meta, 18)
   if policy < known then return {'refused', 'policy'} end
   local marker = redis.call('GET', markerKey)
-  if not marker then
-    redis.call('SET', markerKey, placeholder, 'PX', markerTtl)
-    return {'refused', 'marker'}
-  end
+  if not marker then return {'refused', 'marker'} end
   if string.sub(marker, 1, 1) == '!' and marker ~= seen then return {'refused', 'marker'} end
   if sequence < marker then return {'refused', 'sequence'} end
   local header = generation .. ':' .. policy .. ':' .. sequence .. '|'
@@ -34,8 +31,8 @@ local function fill(metaKey, markerKey, entryKey, generation, policy, sequence, 
   return {'stored'}
 end
 local replies = {}
-for i = 1, #ARGV / 8 do
-  replies[i] = fill(KEYS[1], KEYS[2 * i], KEYS[2 * i + 1], unpack(ARGV, 8 * i - 7, 8 * i))
+for i = 1, #ARGV / 7 do
+  replies[i] = fill(KEYS[1], KEYS[2 * i], KEYS[2 * i + 1], unpack(ARGV, 7 * i - 6, 7 * i))
 end
 return replies`);
 
@@ -45,13 +42,18 @@ for i, key in ipairs(KEYS) do
   if not marker or marker < ARGV[i + 1] then redis.call('SET', key, ARGV[i + 1], 'PX', ARGV[1]) end
 end`);
 
-const ensureMetaScript = script(`
+const ensureKnownScript = script(`
 local meta = redis.call('GET', KEYS[1])
 if not meta then
   meta = ARGV[1] .. ':0000000000000000'
   redis.call('SET', KEYS[1], meta)
 end
-return meta`);
+local marker = redis.call('GET', KEYS[2])
+if not marker then
+  marker = ARGV[2]
+  redis.call('SET', KEYS[2], marker, 'PX', ARGV[3])
+end
+return {meta, marker}`);
 
 const replaceGenerationScript = script(`
 local meta = redis.call('GET', KEYS[1])
@@ -129,7 +131,7 @@ export function makeRedisPort({ redis, prefix }: { redis: GuardedRedis; prefix: 
     for (const { request } of chunk) {
       keys.push(markerKey(request.productId), entryKey(request.contextKey));
       args.push(request.generation, request.policyVersion, request.sequence, request.seenMarker ?? "");
-      args.push(request.placeholder, String(request.ttlMs), String(request.markerTtlMs), request.body);
+      args.push(String(request.ttlMs), String(request.markerTtlMs), request.body);
     }
     try {
       const replies = await run(fillScript, keys, args);
@@ -163,7 +165,11 @@ export function makeRedisPort({ redis, prefix }: { redis: GuardedRedis; prefix: 
         await run(raiseMarkersScript, keys, [String(ttlMs), ...chunk.map(({ sequence }) => sequence)]);
       }
     },
-    ensureMeta: async (generation) => String(await run(ensureMetaScript, [metaKey], [generation])),
+    async ensureKnown({ productId, generation, placeholder, ttlMs }) {
+      const keys = [metaKey, markerKey(productId)];
+      const [meta, marker] = (await run(ensureKnownScript, keys, [generation, placeholder, String(ttlMs)])) as Buffer[];
+      return { meta: String(meta), marker: String(marker) };
+    },
     async replaceGeneration(generation) {
       await run(replaceGenerationScript, [metaKey], [generation]);
     },
