@@ -30,7 +30,11 @@ export function makeOpenApiSchema(): SchemaNode {
     properties: {
       apiVersion: { type: "string", description: "Version of this schema." },
       kind: { type: "string", description: "Kind." },
-      metadata: { type: "object" },
+      // The one thing that a schema may say of metadata.
+      metadata: {
+        type: "object",
+        properties: { name: toStructural(whole.properties?.metadata?.properties?.name ?? {}) },
+      },
       spec,
       status,
     },

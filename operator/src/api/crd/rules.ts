@@ -86,11 +86,6 @@ const rules: readonly Amendment[] = [
 /** What holds on Kubernetes alone: locally these come from the machine's own servers. */
 const kubernetesRules: readonly Amendment[] = [
   rule(
-    "",
-    "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-    "metadata.name must be a DNS label of at most 40 characters: it begins the names of Deployments, topics and keys",
-  ),
-  rule(
     "spec",
     "has(self.kafka) && has(self.postgres) && has(self.redis)",
     "kafka, postgres and redis may be left out in the local runtime alone",
