@@ -1,21 +1,41 @@
-// `pnpm bench price [--quick]`: prints a table of ratios to a reference measured in the same run; exits with 1 below a bar.
+// `pnpm bench NAME`: prints a table of ratios to a reference measured in the same run; exits with 1 below a bar.
 import { parseArgs } from "node:util";
-import { benchPrice, type Scale } from "./price.ts";
-import { isMet, renderRows } from "./report.ts";
+import { isMet, type Row, renderRows } from "./report.ts";
 
-const usage = "Usage: pnpm bench price [--quick]";
-const full: Scale = { rounds: 5, seconds: 8, products: 100_000, recalculations: 3 };
-const quick: Scale = { rounds: 3, seconds: 2, products: 10_000, recalculations: 1 };
+type Say = (line: string) => void;
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { quick: { type: "boolean" } } });
-if (positionals.length !== 1 || positionals[0] !== "price") {
-  console.error(usage);
-  process.exit(2);
-}
-const rows = await benchPrice(values.quick === true ? quick : full, (line) => console.error(`  ${line}`));
-console.log(renderRows(rows));
-const below = rows.filter((row) => !isMet(row));
-if (below.length > 0) {
+const benches: Readonly<Record<string, (quick: boolean, say: Say) => Promise<readonly Row[]>>> = {
+  async price(quick, say) {
+    const { benchPrice, full, quick: small } = await import("./price.ts");
+    return await benchPrice(quick ? small : full, say);
+  },
+  async payments(quick, say) {
+    const { benchPayments, full, quick: small } = await import("./payments.ts");
+    return await benchPayments(quick ? small : full, say);
+  },
+};
+const usage = `Usage: pnpm bench ${Object.keys(benches).join("|")} [--quick]
+       pnpm bench rinha [--scale 0.2] [--faults] [--cpus 1.5]`;
+
+async function run(args: readonly string[]): Promise<number> {
+  // It has options, a report and an end of its own.
+  if (args[0] === "rinha") await import("./rinha/main.ts");
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { quick: { type: "boolean", default: false } },
+  });
+  const bench = positionals.length === 1 ? benches[positionals[0] ?? ""] : undefined;
+  if (bench === undefined) {
+    console.error(usage);
+    return 2;
+  }
+  const rows = await bench(values.quick, (line) => console.error(`  ${line}`));
+  console.log(renderRows(rows));
+  const below = rows.filter((row) => !isMet(row));
+  if (below.length === 0) return 0;
   console.error(`below the bar: ${below.map(({ what }) => what).join(", ")}`);
-  process.exitCode = 1;
+  return 1;
 }
+
+process.exitCode = await run(process.argv.slice(2));

@@ -18,6 +18,9 @@ export interface Scale {
   readonly recalculations: number;
 }
 
+export const full: Scale = { rounds: 5, seconds: 8, products: 100_000, recalculations: 3 };
+export const quick: Scale = { rounds: 3, seconds: 2, products: 10_000, recalculations: 1 };
+
 const smallHeap = { NODE_OPTIONS: "--max-semi-space-size=4" };
 
 type Say = (line: string) => void;

@@ -53,6 +53,8 @@ export function makeRedis({
       // A primary that became a replica refuses writes: reconnect, the address may lead elsewhere now.
       reconnectOnError: (error) => error.message.startsWith("READONLY"),
       enableAutoPipelining: true,
+      // Whoever subscribes does it again on "ready": what the client sends by itself rejects where nobody can handle it.
+      autoResubscribe: false,
     });
     let reported = false;
     client.on("error", (error: Error) => {

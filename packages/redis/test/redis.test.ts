@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -120,6 +121,24 @@ describe("a Redis that fails", () => {
     proxy.restore();
     await eventually(() => expect(reconnects).toBe(1));
     await eventually(async () => expect(await redis.guarded((client) => client.get("counter"))).toBeNull());
+  });
+
+  it("that hangs just as a subscriber is back costs no rejection that nobody handles", async () => {
+    const subscriber = (await connected(viaProxy(), 150)).duplicate();
+    await once(subscriber, "ready");
+    await subscriber.subscribe("a");
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    process.on("unhandledRejection", note);
+    stops.push(async () => process.off("unhandledRejection", note));
+    proxy.cut();
+    const back = once(subscriber, "ready").then(() => proxy.blackhole());
+    proxy.restore();
+    await back;
+    // It is sent after whatever the client sends by itself, so it is given up later.
+    await expect(subscriber.subscribe("b")).rejects.toThrow("timed out");
+    proxy.restore();
+    expect(unhandled).toEqual([]);
   });
 
   it("that is down from the start is an outage, not a crash", async () => {

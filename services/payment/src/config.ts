@@ -2,7 +2,7 @@ import { engineConfig, loadConfig } from "@pricing-engine/chassis/config";
 import { enginePrefix } from "@pricing-engine/contracts";
 import { z } from "zod";
 
-export const roles = ["api", "worker", "migrate", "reconcile", "release", "dlq"] as const;
+export const roles = ["api", "worker", "migrate", "reconcile", "release", "manual-review", "dlq"] as const;
 export type Role = (typeof roles)[number];
 
 const httpUrl = z.string().refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), {
@@ -31,6 +31,7 @@ const apiSchema = z.object(base);
 const workerSchema = z.object({ ...base, ...engineConfig.kafka, ...processors });
 const migrationSchema = z.object(engineConfig.postgres);
 const toolSchema = z.object({ ...engineConfig.postgres, ...processors });
+const releaseSchema = z.object({ ...engineConfig.identity, ...engineConfig.postgres });
 const deadLetterSchema = z.object({ ...engineConfig.identity, ...engineConfig.kafka });
 
 export type ApiConfig = z.infer<typeof apiSchema> & { readonly prefix: string };
@@ -53,6 +54,10 @@ export function loadMigrationConfig(env: NodeJS.ProcessEnv): z.infer<typeof migr
 
 export function loadToolConfig(env: NodeJS.ProcessEnv): ToolConfig {
   return loadConfig(toolSchema, env);
+}
+
+export function loadReleaseConfig(env: NodeJS.ProcessEnv): z.infer<typeof releaseSchema> & { prefix: string } {
+  return withPrefix(loadConfig(releaseSchema, env));
 }
 
 export function loadDeadLetterConfig(env: NodeJS.ProcessEnv): z.infer<typeof deadLetterSchema> & { prefix: string } {

@@ -5,12 +5,14 @@ import {
   loadApiConfig,
   loadDeadLetterConfig,
   loadMigrationConfig,
+  loadReleaseConfig,
   loadToolConfig,
   loadWorkerConfig,
   roles,
 } from "./config.ts";
 import { runApi } from "./roles/api.ts";
 import { runDeadLetters } from "./roles/dead-letters.ts";
+import { runManualReview } from "./roles/manual-review.ts";
 import { migrate } from "./roles/migrate.ts";
 import { runReconcile } from "./roles/reconcile.ts";
 import { runRelease } from "./roles/release.ts";
@@ -51,7 +53,10 @@ switch (role) {
     await runCommand("payment-reconcile", () => runReconcile(args.slice(1), loadToolConfig(process.env), write));
     break;
   case "release":
-    await runCommand("payment-release", () => runRelease(args.slice(1), loadMigrationConfig(process.env), write));
+    await runCommand("payment-release", () => runRelease(args.slice(1), loadReleaseConfig(process.env), write));
+    break;
+  case "manual-review":
+    await runCommand("payment-manual-review", () => runManualReview(loadMigrationConfig(process.env), write));
     break;
   case "dlq":
     await runCommand("payment-dlq", () =>

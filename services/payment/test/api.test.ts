@@ -38,6 +38,11 @@ describe("the api, and reconciliation", { timeout: 240_000 }, () => {
     const reconcile = (...args: string[]) =>
       runReconcile(["--to", to, ...args], config, (line) => void lines.push(line));
     expect(await reconcile()).toBe(0);
+    await payments.pool.sql`update payment.rollups set payments = payments + 1 where granularity_ms = 3600000`;
+    expect(await reconcile("--repair")).toBe(1);
+    expect(lines.at(-2)).toBe("the rollups are added up again");
+    expect(await reconcile()).toBe(0);
+    expect((await getSummary(api)).default).toEqual({ totalRequests: 40, totalAmount: 802 });
     const [victim] = accepted;
     await payments.pool.sql`
       update payment.payments set amount_minor = 2006 where correlation_id = ${victim?.correlationId ?? ""}`;

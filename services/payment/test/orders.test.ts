@@ -3,6 +3,7 @@ import { paymentEventMessage, topicName, topics } from "@pricing-engine/contract
 import { decodeEnvelope, makeKafka, makeProducer, runConsumer } from "@pricing-engine/kafka";
 import { eventually, infra } from "@pricing-engine/testkit";
 import { describe, expect, it } from "vitest";
+import { runManualReview } from "../src/roles/manual-review.ts";
 import { runRelease } from "../src/roles/release.ts";
 import { silent } from "./support/database.ts";
 import { type RunningPayments, startPayments } from "./support/payments.ts";
@@ -79,6 +80,14 @@ describe("charges of orders", { timeout: 240_000 }, () => {
     await payments.control({ action: "refund", ...plain.common });
     await eventually(() => expect(heardOf(plain)).toEqual(["settled", "settled", "refund_manual"]), patience);
 
+    const lines: string[] = [];
+    const review = () => runManualReview({ POSTGRES_URL: payments.databaseUrl }, (line) => void lines.push(line));
+    expect(await review()).toBe(1);
+    expect(lines).toEqual([
+      `${plain.correlationId}  order ${plain.orderId}  20 at default: refund it by hand, the processor has no refunds`,
+      "1 to review",
+    ]);
+
     const recorded = await payments.processors.default.dump();
     expect(recorded.map(({ correlationId, refunded }) => [correlationId, refunded]).sort()).toEqual(
       [
@@ -86,6 +95,31 @@ describe("charges of orders", { timeout: 240_000 }, () => {
         [cancelled.correlationId, true],
       ].sort(),
     );
+  });
+
+  it("an order that wants its pinned charge no more hears of its end when the pin is ended by hand", async () => {
+    await using payments = await startPayments({ env: { PAYMENT_TIMEOUT_MS: "400" } });
+    await using events = listen(payments);
+    await payments.processors.default.fault("hang-before", 1);
+    await payments.startWorker();
+    const order = makeOrder();
+    await payments.charge([order.charge]);
+    const pinned = async (): Promise<boolean> => {
+      const [row] = await payments.pool.sql<{ pinned: boolean }[]>`select pinned from payment.payments`;
+      return row?.pinned === true;
+    };
+    await eventually(pinned, patience);
+    await payments.control({ action: "cancel", ...order.common });
+    await eventually(async () => {
+      const [row] = await payments.pool.sql<{ ending: string | null }[]>`select ending from payment.payments`;
+      return row?.ending === "cancelled";
+    }, patience);
+    // From here on it is at rest, so that it can be released.
+    await payments.processors.default.service.kill();
+    const args = [order.correlationId, "--source", "order", "--reason", "the processor is gone"];
+    const config = { POSTGRES_URL: payments.databaseUrl, prefix: payments.prefix };
+    await eventually(async () => (await runRelease(args, config, () => undefined)) === 0, patience);
+    await eventually(() => expect(events.heard.get(order.orderId)).toEqual(["cancelled"]), patience);
   });
 
   it("a pin is ended by hand, audited, and only when nothing is in the air", async () => {
@@ -104,7 +138,11 @@ describe("charges of orders", { timeout: 240_000 }, () => {
     await eventually(async () => (await stateOf()) === "unknown", { timeoutMs: 60_000 });
     const lines: string[] = [];
     const release = (...args: string[]) =>
-      runRelease(args, { POSTGRES_URL: payments.databaseUrl }, (line) => void lines.push(line));
+      runRelease(
+        args,
+        { POSTGRES_URL: payments.databaseUrl, prefix: payments.prefix },
+        (line) => void lines.push(line),
+      );
     expect(await release(correlationId)).toBe(2);
     expect(await release(randomUUID(), "--reason", "x")).toBe(1);
     await payments.processors.default.service.kill();

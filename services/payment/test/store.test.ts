@@ -85,4 +85,48 @@ describe("the real store", () => {
     }
     expect((await readSummary(pool, undefined, undefined)).default.totalRequests).toBe(466);
   });
+
+  it("forgets all while others read and write, and nobody is made to fail", async () => {
+    const store = openStore();
+    const [fence] = await store.claim([1], "a");
+    if (fence === undefined) throw new Error("not claimed");
+    const pay = async (): Promise<void> => {
+      const nowMs = Date.now();
+      const charge = {
+        source: "api",
+        id: crypto.randomUUID(),
+        createdAtMs: nowMs,
+        partition: 1,
+        amountMinor: 1,
+        orderId: null,
+        deadlineMs: null,
+        acceptedAtMs: nowMs,
+      } as const;
+      const change = firstIntent(charge, "default", nowMs);
+      await store.insert([{ change, fence }]);
+      await store.apply([
+        {
+          before: change.after,
+          change: { after: { ...change.after, state: "settled", version: 2 }, events: [] },
+          fence,
+        },
+      ]);
+      await store.find(change.after);
+    };
+    const stop = new AbortController();
+    const repeat = async (act: () => Promise<unknown>): Promise<void> => {
+      while (!stop.signal.aborted) await act();
+    };
+    const now = Date.now();
+    const running = Promise.all([
+      ...Array.from({ length: 3 }, () => repeat(pay)),
+      ...Array.from({ length: 3 }, () => repeat(() => readSummary(pool, now - 12_345, now + 60_000))),
+    ]);
+    try {
+      for (let count = 0; count < 30; count += 1) await Promise.race([purgePayments(pool), running]);
+    } finally {
+      stop.abort();
+    }
+    await running;
+  });
 });

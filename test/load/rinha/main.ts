@@ -1,5 +1,5 @@
 /**
- * pnpm bench:rinha [--scale 0.2] [--faults] [--cpus 1.5] [--dir <state>]
+ * pnpm bench rinha [--scale 0.2] [--faults] [--cpus 1.5]
  *
  * The Rinha run of docs/guide/payments.md: everything of ours, Kafka, Postgres and Redis within the CPU limit, the load and the two
  * processors outside; then a null backend under the same limit; then the audit. Needs k6 (`go install go.k6.io/k6@v1.3.0`) on the
@@ -25,6 +25,7 @@ import { limitCpu } from "./cpu-limit.ts";
 import { scoreRinha } from "./score.ts";
 
 const { values } = parseArgs({
+  args: process.argv.slice(3),
   options: {
     scale: { type: "string", default: "1" },
     cpus: { type: "string", default: "1.5" },

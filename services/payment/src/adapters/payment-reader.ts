@@ -1,6 +1,6 @@
 import type { PaymentResponse, PaymentsSummaryResponse } from "@pricing-engine/contracts";
 import { toPaymentAmount } from "@pricing-engine/contracts";
-import { type Pool, query } from "@pricing-engine/postgres";
+import { isLockTimeout, type Pool, query, withTransaction } from "@pricing-engine/postgres";
 import type { Payment } from "../domain/payment.ts";
 import { granularityMs, splitWindow } from "../domain/window.ts";
 import { columns, type Row, toPayment, toTime } from "./rows.ts";
@@ -92,7 +92,45 @@ function describe(payment: Payment, row: StateRow): PaymentResponse {
   };
 }
 
-/** Forgets payments and rollups. Epochs stay: who has a partition keeps it, and what is in the air finds no row. */
+export type ForReview = Pick<Payment, "id" | "source" | "orderId" | "amountMinor" | "processor"> & { reason: string };
+
+/** Refunds that their processor cannot make, and payments that are not as their processor has them; oldest first. */
+export async function listForReview(pool: Pool): Promise<ForReview[]> {
+  const rows = await query(
+    pool,
+    deadlineMs,
+    ({ sql }) => sql<(Row & { review: string | null })[]>`
+      select ${sql.unsafe(columns)}, review from payment.payments
+      where refund = 'manual_review' or review is not null order by created_at`,
+  );
+  return rows.map((row) => {
+    const { id, source, orderId, amountMinor, processor, refund } = toPayment(row);
+    const byHand = refund === "manual_review" ? "refund it by hand, the processor has no refunds" : undefined;
+    const reason = [byHand, row.review].filter((part) => part != null).join("; ");
+    return { id, source, orderId, amountMinor, processor, reason };
+  });
+}
+
+const forgetAttempts = 20;
+
+/**
+ * Forgets payments and rollups. Epochs stay: who has a partition keeps it, and what is in the air finds no row. Readers and writers
+ * take these tables in more than one order, so it gives way before a deadlock would be broken at somebody's cost, and tries again.
+ */
 export async function purgePayments(pool: Pool): Promise<void> {
-  await query(pool, 30_000, ({ sql }) => sql`truncate payment.payments, payment.payment_keys, payment.rollups`);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await withTransaction(
+        pool,
+        async ({ sql }) => {
+          await sql`set local lock_timeout = '250ms'`;
+          await sql`truncate payment.payment_keys, payment.payments, payment.rollups`;
+        },
+        { deadlineMs: 30_000 },
+      );
+      return;
+    } catch (error) {
+      if (!isLockTimeout(error) || attempt >= forgetAttempts) throw error;
+    }
+  }
 }

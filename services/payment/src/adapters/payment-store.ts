@@ -130,7 +130,8 @@ export function makePaymentStore({ pool, prefix, owner }: { pool: Pool; prefix: 
         ({ sql }) => sql<Row[]>`
           select ${sql.unsafe(columns)} from payment.payments
           where refund = 'requested' and state = 'settled' and topic_partition = any(${[...partitions]}::int[])
-          limit ${limit}`,
+          -- Those that fail again and again must not keep the others out.
+          order by random() limit ${limit}`,
       );
       return rows.map(toPayment);
     },

@@ -1,6 +1,7 @@
 import { findPaymentAmountMinor } from "@pricing-engine/contracts";
-import { type Pool, query } from "@pricing-engine/postgres";
+import { type Pool, query, withTransaction } from "@pricing-engine/postgres";
 import { type ProcessorName, processorNames } from "../domain/processor.ts";
+import { granularityMs } from "../domain/window.ts";
 import type { OwnPayment, ReconcilePorts, Totals } from "../usecases/reconcile.ts";
 import { readSummary } from "./payment-reader.ts";
 import type { HttpProcessors } from "./processors.ts";
@@ -86,5 +87,28 @@ export async function markForReview(pool: Pool, payment: OwnPayment, problem: st
       update payment.payments p set review = ${problem} from payment.payment_keys k
       where k.correlation_id = ${payment.id} and k.source = ${payment.source}
         and p.correlation_id = k.correlation_id and p.source = k.source and p.created_at = k.created_at`,
+  );
+}
+
+/**
+ * Adds the rollups of the days that the window touches up again, from the payments. Settlements wait meanwhile: each writes its
+ * payment and its rollups in one statement, which locks both before it begins, so all of it is before this or after it.
+ */
+export async function rebuildRollups(pool: Pool, fromMs: number, toMs: number): Promise<void> {
+  const firstMs = Math.floor(fromMs / granularityMs.day) * granularityMs.day;
+  const endMs = (Math.floor(toMs / granularityMs.day) + 1) * granularityMs.day;
+  await withTransaction(
+    pool,
+    async ({ sql }) => {
+      await sql`lock table payment.rollups in exclusive mode`;
+      await sql`delete from payment.rollups where bucket_ms >= ${firstMs} and bucket_ms < ${endMs}`;
+      await sql`
+        insert into payment.rollups (granularity_ms, bucket_ms, processor, shard, payments, amount_minor)
+        select length_ms, requested_at_ms / length_ms * length_ms, processor, 0, count(*), sum(amount_minor)
+        from payment.payments cross join unnest(${Object.values(granularityMs)}::int[]) as g (length_ms)
+        where state = 'settled' and requested_at_ms >= ${firstMs} and requested_at_ms < ${endMs}
+        group by 1, 2, 3`;
+    },
+    { deadlineMs },
   );
 }

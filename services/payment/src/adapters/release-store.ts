@@ -1,13 +1,15 @@
-import { type Pool, withTransaction } from "@pricing-engine/postgres";
+import { appendOutbox, type Pool, withTransaction } from "@pricing-engine/postgres";
 import type { ReleaseStore } from "../usecases/release.ts";
+import { toOutboxRows } from "./events.ts";
 import { columns, type Row, toPayment, toTime } from "./rows.ts";
 
-export function makeReleaseStore(pool: Pool): ReleaseStore {
+export function makeReleaseStore({ pool, prefix }: { pool: Pool; prefix: string }): ReleaseStore {
   return {
     decide: (id, source, { actor, reason }, decide) =>
       withTransaction(
         pool,
-        async ({ sql }) => {
+        async (tx) => {
+          const { sql } = tx;
           const [found] = await sql<Row[]>`
             select ${sql.unsafe(columns)} from payment.payments
             where (correlation_id, source, created_at) = (
@@ -16,8 +18,9 @@ export function makeReleaseStore(pool: Pool): ReleaseStore {
             for update`;
           if (found === undefined) return undefined;
           const before = toPayment(found);
-          const after = decide(before);
-          if (after === undefined) return before;
+          const change = decide(before);
+          if (change === undefined) return before;
+          const { after } = change;
           await sql`
             update payment.payments set state = ${after.state}, processor = ${after.processor},
               requested_at_ms = ${after.requestedAtMs}, pinned = ${after.pinned}, ending = ${after.ending},
@@ -26,6 +29,8 @@ export function makeReleaseStore(pool: Pool): ReleaseStore {
           await sql`
             insert into payment.audit (actor, action, correlation_id, source, reason, before)
             values (${actor}, 'release', ${id}, ${source}, ${reason}, ${JSON.stringify(before)}::text::jsonb)`;
+          // An order that wanted it no more hears that it has ended.
+          await appendOutbox(tx, { schema: "payment" }, toOutboxRows(prefix, change));
           return before;
         },
         { deadlineMs: 10_000 },

@@ -4,7 +4,7 @@ import { makeLogger } from "@pricing-engine/chassis/log";
 import { toPaymentAmount } from "@pricing-engine/contracts";
 import { makePool } from "@pricing-engine/postgres";
 import { makeHttpProcessors } from "../adapters/processors.ts";
-import { makeReconcilePorts, markForReview } from "../adapters/reconcile-ports.ts";
+import { makeReconcilePorts, markForReview, rebuildRollups } from "../adapters/reconcile-ports.ts";
 import type { ToolConfig } from "../config.ts";
 import { type Difference, reconcile } from "../usecases/reconcile.ts";
 import { endpointsOf } from "./endpoints.ts";
@@ -14,7 +14,7 @@ const dayMs = 24 * 60 * 60_000;
 // What is younger may be in the air.
 const settleMs = 30_000;
 
-/** Exit code 0: all agree; 1: something differs; 2: wrong usage. `--repair` marks what differs for a review by a person. */
+/** Exit code 0: all agree; 1: something differs; 2: wrong usage. `--repair` marks what differs for a review by a person, and adds up the rollups again. */
 export async function runReconcile(args: string[], config: ToolConfig, write: (line: string) => void): Promise<number> {
   const { values } = parseArgs({
     args,
@@ -43,6 +43,10 @@ export async function runReconcile(args: string[], config: ToolConfig, write: (l
       if (values.repair && problem !== undefined && "payment" in difference) {
         await markForReview(pool, difference.payment, problem);
       }
+    }
+    if (values.repair && found.some(({ kind }) => kind === "rollups")) {
+      await rebuildRollups(pool, fromMs, toMs);
+      write("the rollups are added up again");
     }
     const window = `${new Date(fromMs).toISOString()} to ${new Date(toMs).toISOString()}`;
     write(found.length === 0 ? `${window}: all agree` : `${window}: ${found.length} differences`);

@@ -12,7 +12,7 @@ const usage = "release ID --reason TEXT [--source api|order] [--actor NAME]";
 /** Exit code 0: released; 1: there is nothing to release; 2: wrong usage. */
 export async function runRelease(
   args: string[],
-  config: { POSTGRES_URL: string },
+  config: { POSTGRES_URL: string; prefix: string },
   write: (line: string) => void,
 ): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -33,7 +33,7 @@ export async function runRelease(
   const logger = makeLogger({ name: "payment-release", level: "warn" });
   const pool = makePool({ url: config.POSTGRES_URL, max: 2, applicationName: "payment-release", logger });
   try {
-    const release = makeReleasePayment(makeReleaseStore(pool));
+    const release = makeReleasePayment(makeReleaseStore({ pool, prefix: config.prefix }));
     const { actor, reason } = values;
     const result = await release({ id: id.data, source: source.data, actor, reason });
     switch (result.kind) {

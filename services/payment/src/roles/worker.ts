@@ -173,6 +173,7 @@ export async function runWorker(
   const readBacklog = makeBacklogReader({ admin, pool, topic, groupId });
   runEvery("assign", assignEveryMs, () => charger.assign(assigned()), every);
   runEvery("sweep", sweepEveryMs, () => charger.sweep(), every);
+  runEvery("refunds", sweepEveryMs, () => charger.sweepRefunds(), every);
   runEvery("backlog", backlogEveryMs, async () => control.setBacklog(await readBacklog(assigned())), every);
 
   for (const [part, one] of [

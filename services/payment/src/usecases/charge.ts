@@ -28,6 +28,8 @@ export type Charger = {
   takeIn(partition: number, charges: readonly Charge[], signal: AbortSignal): Promise<void>;
   /** Takes up what is open in the table and not in memory. */
   sweep(): Promise<void>;
+  /** Makes the refunds that were asked for. Apart from the sweep: one that hangs must not hold up what is charged. */
+  sweepRefunds(): Promise<void>;
   /** The partitions that this process reads from Kafka now. */
   assign(partitions: readonly number[]): Promise<void>;
   /** Payments in memory: written as being sent and not seen to their end. */
@@ -37,6 +39,7 @@ export type Charger = {
 };
 
 const retryMs = 250;
+const refundsAtOnce = 20;
 
 /**
  * The worker's protocol: slot → intent → send → settle. It keeps in memory only what is in the air; whatever else is open lies in
@@ -82,6 +85,8 @@ export function makeCharger(deps: ChargerDeps): Charger {
           lose(fence);
           return undefined;
         }
+        // Who moved it meanwhile knows of it: it is no orphan, and may be in the air again.
+        if (input.kind === "orphaned") return undefined;
         const found = await store.find(known);
         if (found === undefined) return undefined;
         known = found;
@@ -262,24 +267,27 @@ export function makeCharger(deps: ChargerDeps): Charger {
       else work.push(takeUp(row, { kind: "send", processor: slot.processor, nowMs }, slot, fence));
     }
     await Promise.all(work);
-    await sweepRefunds(own);
   };
 
-  const sweepRefunds = async (own: readonly number[]): Promise<void> => {
-    for (const row of await store.findRefunds(own, 100)) {
-      const fence = fences.get(row.partition);
-      if (fence === undefined || row.processor === null || signal.aborted) continue;
-      // May be asked for any number of times, so an unknown outcome is simply asked for again.
-      const outcome = await processors.refund(row.processor, row.id);
-      if (outcome === "again") continue;
-      const refund = outcome === "done" ? "done" : "manual_review";
-      await write(row, { kind: "refund_outcome", refund }, fence);
-    }
+  const refund = async (row: Payment): Promise<void> => {
+    const fence = fences.get(row.partition);
+    if (fence === undefined || row.processor === null || signal.aborted) return;
+    // May be asked for any number of times, so an unknown outcome is simply asked for again.
+    const outcome = await processors.refund(row.processor, row.id);
+    if (outcome === "again") return;
+    await write(row, { kind: "refund_outcome", refund: outcome === "done" ? "done" : "manual_review" }, fence);
+  };
+
+  const sweepRefunds: Charger["sweepRefunds"] = async () => {
+    const own = [...fences.keys()];
+    if (own.length === 0) return;
+    await Promise.all((await store.findRefunds(own, refundsAtOnce)).map(refund));
   };
 
   return {
     takeIn,
     sweep,
+    sweepRefunds,
     async assign(partitions) {
       assigned = partitions;
       const wanted = new Set(partitions);

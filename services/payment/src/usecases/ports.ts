@@ -27,7 +27,7 @@ export type PaymentStore = {
     states: readonly ("waiting" | "sending" | "unknown")[],
     limit: number,
   ): Promise<Payment[]>;
-  /** Settled payments whose refund was asked for and not made. */
+  /** Settled payments whose refund was asked for and not made, in any order. */
   findRefunds(partitions: readonly number[], limit: number): Promise<Payment[]>;
 };
 

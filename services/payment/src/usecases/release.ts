@@ -1,14 +1,14 @@
-import { type Payment, step } from "../domain/payment.ts";
+import { type Change, type Payment, step } from "../domain/payment.ts";
 
 export type Released = { kind: "released" } | { kind: "not_found" } | { kind: "not_pinned"; state: Payment["state"] };
 
 export type ReleaseStore = {
-  /** Locks the row, and writes what `decide` returns with its audit entry, in one transaction. */
+  /** Locks the row, and writes what `decide` returns with its events and audit entry, in one transaction. Answers with the row before. */
   decide(
     id: string,
     source: Payment["source"],
     audit: { actor: string; reason: string },
-    decide: (row: Payment) => Payment | undefined,
+    decide: (row: Payment) => Change | undefined,
   ): Promise<Payment | undefined>;
 };
 
@@ -18,7 +18,7 @@ export type ReleaseStore = {
  */
 export function makeReleasePayment(store: ReleaseStore) {
   return async (input: { id: string; source: Payment["source"]; actor: string; reason: string }): Promise<Released> => {
-    const before = await store.decide(input.id, input.source, input, (row) => step(row, { kind: "release" })?.after);
+    const before = await store.decide(input.id, input.source, input, (row) => step(row, { kind: "release" }));
     if (before === undefined) return { kind: "not_found" };
     return before.state === "unknown" ? { kind: "released" } : { kind: "not_pinned", state: before.state };
   };
