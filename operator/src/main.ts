@@ -20,6 +20,11 @@ async function run(argv: readonly string[]): Promise<number> {
     const { runServiceTool } = await import("./cli/service-tool.ts");
     return here === "help" ? 0 : await runServiceTool("orders", openStateDir(here.stateDir), rest);
   }
+  if (runtime === "payments") {
+    const here = parseLocalOptions([], process.env, process.cwd());
+    const { runPayments } = await import("./cli/payments.ts");
+    return here === "help" ? 0 : await runPayments(openStateDir(here.stateDir), rest);
+  }
   if (runtime !== "local" && runtime !== "local-background") {
     console.error(usage);
     return 2;

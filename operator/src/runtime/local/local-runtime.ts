@@ -14,6 +14,7 @@ import { runPartitions } from "../../adapters/partitions.ts";
 import type { ProcessorName } from "../../core/failover.ts";
 import type { EnvValue, Role, ServiceName, Workload } from "../../core/plan.ts";
 import type { Runtime } from "../runtime.ts";
+import { writeFileAtomic } from "./atomic-file.ts";
 import { checkPolicy, type PolicyVerdict } from "./check-policy.ts";
 import { makeChildRecords } from "./child-records.ts";
 import type { Connections } from "./connections.ts";
@@ -233,7 +234,13 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
     },
     applySettings: (settings, hash) => settingsWriter.write(settings, hash),
     async applyWorkloads(workloads) {
-      supervisor.apply(workloads.flatMap(toProcesses));
+      const processes = workloads.flatMap(toProcesses);
+      // Whoever reconciles or releases needs what the worker has: the database, and the processors with their tokens.
+      const worker = processes.find(({ role }) => role === "payment-worker");
+      if (worker !== undefined) {
+        writeFileAtomic(dir.commandEnvFile("payment"), JSON.stringify(worker.env), { mode: 0o600 });
+      }
+      supervisor.apply(processes);
     },
     replicas: () => supervisor.list(),
     async readSources() {

@@ -23,6 +23,8 @@ export interface StateDir {
   readonly logFile: string;
   readonly compileCacheDir: string;
   readyFile(name: string): string;
+  /** The variables of a service's commands, for a person who runs them beside the engine. */
+  commandEnvFile(service: string): string;
   /** What a simulated payment processor has recorded. */
   processorLedgerFile(name: string): string;
 }
@@ -44,6 +46,7 @@ export function openStateDir(path: string): StateDir {
     receiptsDir: join(path, "receipts"),
     logFile: join(path, "engine.log"),
     compileCacheDir: join(path, "compile-cache"),
+    commandEnvFile: (service) => join(path, "secrets", `${service}-env.json`),
     processorLedgerFile: (name) => join(path, "processors", `${name}.ndjson`),
     readyFile: (name) => join(path, "ready", `${name}.json`),
   };
