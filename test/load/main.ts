@@ -15,7 +15,7 @@ const benches: Readonly<Record<string, (quick: boolean, say: Say) => Promise<rea
   },
 };
 const usage = `Usage: pnpm bench ${Object.keys(benches).join("|")} [--quick]
-       pnpm bench rinha [--scale 0.2] [--faults] [--cpus 1.5]`;
+       pnpm bench rinha [--scale 0.2] [--seconds 120] [--faults] [--cpus 1.5]`;
 
 async function run(args: readonly string[]): Promise<number> {
   // It has options, a report and an end of its own.

@@ -1,5 +1,5 @@
 /**
- * pnpm bench rinha [--scale 0.2] [--faults] [--cpus 1.5]
+ * pnpm bench rinha [--scale 0.2] [--seconds 120] [--faults] [--cpus 1.5]
  *
  * The Rinha run of docs/guide/payments.md: everything of ours, Kafka, Postgres and Redis within the CPU limit, the load and the two
  * processors outside; then a null backend under the same limit; then the audit. Needs k6 (`go install go.k6.io/k6@v1.3.0`) on the
@@ -28,11 +28,14 @@ const { values } = parseArgs({
   args: process.argv.slice(3),
   options: {
     scale: { type: "string", default: "1" },
+    // The final took 300; a shorter run has the same stages, closer together, and is a look, not a result.
+    seconds: { type: "string", default: "300" },
     cpus: { type: "string", default: "1.5" },
     faults: { type: "boolean", default: false },
   },
 });
 const scale = Number(values.scale);
+const seconds = Number(values.seconds);
 const k6 = process.env.K6 ?? "k6";
 const amount = 20.05;
 const bars = { shareOfCeiling: 0.988, p99Ratio: 3, nodeMb: 350 };
@@ -70,10 +73,9 @@ async function load(
   env: Record<string, string>,
 ): Promise<{ result: z.infer<typeof resultSchema>; text: string }> {
   const log = join(folder, `${name}.log`);
-  const variables = Object.entries({ SCALE: String(scale), ...env }).flatMap(([key, value]) => [
-    "-e",
-    `${key}=${value}`,
-  ]);
+  const variables = Object.entries({ SCALE: String(scale), SECONDS: String(seconds), ...env }).flatMap(
+    ([key, value]) => ["-e", `${key}=${value}`],
+  );
   const child = run(outside([k6, "run", "--quiet", "--console-output", log, ...variables, path("./rinha.js")]));
   let output = "";
   child.stdout?.on("data", (chunk: Buffer) => {
@@ -162,7 +164,7 @@ try {
     if (engine.exitCode === null) await once(engine, "close");
   });
   await eventually(async () => (await fetch(`${target}/readyz`)).ok, { timeoutMs: 180_000 });
-  say(`the engine is ready; ${values.faults ? "parts are killed in turn; " : ""}the load runs for 300 s`);
+  say(`the engine is ready; ${values.faults ? "parts are killed in turn; " : ""}the load runs for ${seconds} s`);
 
   let peakBytes = 0;
   const sampling = setInterval(() => {
@@ -190,7 +192,9 @@ try {
   const striking = values.faults
     ? Promise.all(
         faults.map(async ([atSeconds, what, strike]) => {
-          const waited = await delay(atSeconds * 1000, true, { signal: stop.signal }).catch(() => false);
+          const waited = await delay((atSeconds * 1000 * seconds) / 300, true, { signal: stop.signal }).catch(
+            () => false,
+          );
           if (!waited) return;
           say(`${((performance.now() - startedMs) / 1000).toFixed(0)} s: kill -9 of ${what}`);
           await strike().catch((error: unknown) => say(`${what}: ${String(error)}`));
@@ -230,8 +234,9 @@ try {
   const nullPort = await findFreePort();
   run([process.execPath, path("./null-backend.ts"), String(nullPort)]);
   await eventually(async () => (await fetch(`http://127.0.0.1:${nullPort}`, { method: "POST" })).status === 202);
-  say("the null backend under the same load, for 60 s");
-  const reference = await load("null", { TARGET: `http://127.0.0.1:${nullPort}`, SECONDS: "60" });
+  const nullSeconds = Math.min(60, seconds / 2);
+  say(`the null backend under the same load, for ${nullSeconds} s`);
+  const reference = await load("null", { TARGET: `http://127.0.0.1:${nullPort}`, SECONDS: String(nullSeconds) });
 
   const { accepted, inconsistent, p99Ms } = result;
   const score = scoreRinha({ summary, accepted, amount, p99Ms, isConsistent: inconsistent === 0 });

@@ -4,7 +4,7 @@
  *
  * k6 run -e TARGET=http://127.0.0.1:9999 -e DEFAULT=http://127.0.0.1:8001 -e FALLBACK=http://127.0.0.1:8002 -e SCALE=0.2 rinha.js
  *
- * SCALE shrinks the number of users, not the time. Without DEFAULT it only pays: for a null backend. What each payment was told is
+ * SCALE shrinks the number of users, SECONDS the time and with it the stages. Without DEFAULT it only pays: for a null backend. What each payment was told is
  * a line `PAYMENT A|R|U <id> <amountMinor>` of the console output, and the result one of `RESULT <json>`.
  */
 import { sleep } from "k6";
@@ -15,8 +15,8 @@ const { TARGET, DEFAULT, FALLBACK, TOKEN = "123" } = __ENV;
 const users = Math.max(1, Math.round(603 * Number(__ENV.SCALE || "1")));
 const amount = 20.05;
 const amountMinor = 2005;
-// Shorter only for a null backend, which no stage bothers.
 const seconds = Number(__ENV.SECONDS || "300");
+const pace = seconds / 300;
 const hasProcessors = DEFAULT !== undefined && DEFAULT !== "";
 
 /** When (s), default's delay (ms) and whether it fails, then the fallback's. */
@@ -68,7 +68,12 @@ export const options = {
           ...Object.fromEntries(
             stages.map(([atSeconds], index) => [
               `stage_${index}`,
-              { ...once, exec: "stage", startTime: `${atSeconds}s`, env: { STAGE: String(index) } },
+              {
+                ...once,
+                exec: "stage",
+                startTime: `${Math.round(atSeconds * pace * 1000)}ms`,
+                env: { STAGE: String(index) },
+              },
             ]),
           ),
         }
