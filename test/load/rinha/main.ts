@@ -145,6 +145,8 @@ try {
           { name: "default", url: processors.default, fee: "0.07" },
           { name: "fallback", url: processors.fallback, fee: "0.10" },
         ],
+        // The outage of the script is shorter in a shorter run, and so is what may wait for its end.
+        routing: { maxHold: `${Math.max(1, Math.round((30 * seconds) / 300))}s` },
         workers: { min: 1, max: 1 },
       },
       telemetry: { sampleRatio: "0", logLevel: "warn" },
