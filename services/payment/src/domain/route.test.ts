@@ -18,7 +18,7 @@ describe("chooseRoute", () => {
     [
       "default slow and keeps up",
       {
-        default: { ...up, latencyMs: 2000, capacityPerSecond: 400 },
+        default: { ...up, latencyMs: 1400, capacityPerSecond: 400 },
         fallback: up,
         backlog: 100,
         arrivalPerSecond: 300,
@@ -29,7 +29,7 @@ describe("chooseRoute", () => {
     [
       "default slow, queue meets the deadline",
       {
-        default: { ...up, latencyMs: 2000, capacityPerSecond: 100 },
+        default: { ...up, latencyMs: 1400, capacityPerSecond: 100 },
         fallback: up,
         backlog: 2000,
         arrivalPerSecond: 300,
@@ -40,7 +40,7 @@ describe("chooseRoute", () => {
     [
       "default slow, queue too long",
       {
-        default: { ...up, latencyMs: 2000, capacityPerSecond: 100 },
+        default: { ...up, latencyMs: 1400, capacityPerSecond: 100 },
         fallback: up,
         backlog: 5000,
         arrivalPerSecond: 300,
@@ -51,11 +51,33 @@ describe("chooseRoute", () => {
     [
       "default slow, queue too long, no fallback",
       {
-        default: { ...up, latencyMs: 2000, capacityPerSecond: 100 },
+        default: { ...up, latencyMs: 1400, capacityPerSecond: 100 },
         fallback: down,
         backlog: 5000,
         arrivalPerSecond: 300,
         oldestWaitMs: 1000,
+      },
+      "default",
+    ],
+    [
+      "default slow and keeps up, but the summary would lag",
+      {
+        default: { ...up, latencyMs: 2000, capacityPerSecond: 400 },
+        fallback: up,
+        backlog: 100,
+        arrivalPerSecond: 300,
+        oldestWaitMs: 0,
+      },
+      "fallback",
+    ],
+    [
+      "both so slow that the summary lags anyway",
+      {
+        default: { ...up, latencyMs: 9000, capacityPerSecond: 400 },
+        fallback: { ...up, latencyMs: 2000 },
+        backlog: 100,
+        arrivalPerSecond: 300,
+        oldestWaitMs: 0,
       },
       "default",
     ],

@@ -34,10 +34,19 @@ export type RouteInput = {
 
 export type RouteDecision = { route: "default" | "fallback" | "hold"; reason: string };
 
+/**
+ * Who asks for the summary of what ended two seconds ago should find it there, and settling takes a moment too. So a default
+ * processor whose calls take longer is not one that keeps up, while the fallback is faster (decision 0031).
+ */
+const freshWithinMs = 1_500;
+
 export function chooseRoute(input: RouteInput, settings: RouteSettings): RouteDecision {
   const { default: cheap, fallback } = input;
   if (cheap.usable) {
     if (isFast(cheap, fallback, settings)) return { route: "default", reason: "default is fast" };
+    if (cheap.latencyMs > freshWithinMs && fallback.usable && fallback.latencyMs <= freshWithinMs) {
+      return { route: "fallback", reason: "default is too slow for a summary of two seconds ago" };
+    }
     if (cheap.capacityPerSecond >= input.arrivalPerSecond && waitAt(cheap, input) <= settings.maxHoldMs) {
       return { route: "default", reason: "default is slow and keeps up" };
     }

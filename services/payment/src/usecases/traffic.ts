@@ -87,15 +87,16 @@ export function makeTraffic({ clock, settings: initial }: { clock: Clock; settin
     const meanAgeMs = side.running === 0 ? 0 : nowMs - side.startedSumMs / side.running;
     const told = freshVerdict(side)?.minResponseTimeMs;
     const idle = side.running === 0 && nowMs - side.lastAnswerMs > idleAfterMs;
-    const latencyMs = Math.max(idle && told !== undefined ? told : side.inFlight.latencyMs, meanAgeMs, 1);
+    // One that nothing is sent to has no latency of its own: what the prober says counts, and without it that is found out anew.
+    const latencyMs = Math.max(idle ? (told ?? 0) : side.inFlight.latencyMs, meanAgeMs, 1);
     return {
-      usable: side.breaker.state === "closed" && !isDown(side),
+      usable: canUse(side),
       latencyMs,
       capacityPerSecond: capacityPerSecond({ ...side.inFlight, latencyMs }),
     };
   };
 
-  const decide = (): RouteDecision => {
+  const decide = (fallbackView = viewOf(sides.fallback)): RouteDecision => {
     const held = waiters.reduce((sum, { max }) => sum + max, 0);
     const oldest = Math.min(
       backlog.oldestAcceptedAtMs ?? Number.POSITIVE_INFINITY,
@@ -105,7 +106,7 @@ export function makeTraffic({ clock, settings: initial }: { clock: Clock; settin
     return chooseRoute(
       {
         default: viewOf(sides.default),
-        fallback: viewOf(sides.fallback),
+        fallback: fallbackView,
         backlog: Math.max(held, backlog.payments),
         arrivalPerSecond: backlog.arrivalPerSecond,
         oldestWaitMs,
@@ -133,14 +134,15 @@ export function makeTraffic({ clock, settings: initial }: { clock: Clock; settin
   };
   const room = ({ inFlight, running }: Side): number => Math.max(0, Math.floor(inFlight.limit) - running);
 
-  /** The default's probe first; the fallback's only while the default cannot be used. */
+  const canUse = (side: Side): boolean => side.breaker.state === "closed" && !isDown(side);
+  const canProbe = (side: Side): boolean => !isDown(side) && mayProbe(side.breaker, clock.monotonicMs());
+
+  /** The default's probe first; the fallback's only while the default cannot be used, or is so slow that the fallback is wanted. */
   const takeProbe = (): Slot | undefined => {
-    for (const name of processorNames) {
-      const side = sides[name];
-      if (side.breaker.state === "closed" && !isDown(side)) return undefined;
-      if (mayProbe(side.breaker, clock.monotonicMs()) && !isDown(side)) return take(name, true);
-    }
-    return undefined;
+    if (canProbe(sides.default)) return take("default", true);
+    if (!canProbe(sides.fallback)) return undefined;
+    const isWanted = !canUse(sides.default) || decide({ ...viewOf(sides.fallback), usable: true }).route === "fallback";
+    return isWanted ? take("fallback", true) : undefined;
   };
 
   const takeRoute = (max: number): Slot[] => {
