@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -125,14 +124,15 @@ describe("a Redis that fails", () => {
 
   it("that hangs just as a subscriber is back costs no rejection that nobody handles", async () => {
     const subscriber = (await connected(viaProxy(), 150)).duplicate();
-    await once(subscriber, "ready");
+    const ready = (): Promise<void> => new Promise((resolve) => subscriber.once("ready", () => resolve()));
+    await ready();
     await subscriber.subscribe("a");
     const unhandled: unknown[] = [];
     const note = (error: unknown): void => void unhandled.push(error);
     process.on("unhandledRejection", note);
     stops.push(async () => process.off("unhandledRejection", note));
     proxy.cut();
-    const back = once(subscriber, "ready").then(() => proxy.blackhole());
+    const back = ready().then(() => proxy.blackhole());
     proxy.restore();
     await back;
     // It is sent after whatever the client sends by itself, so it is given up later.

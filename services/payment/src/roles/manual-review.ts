@@ -9,7 +9,7 @@ export async function runManualReview(
   write: (line: string) => void,
 ): Promise<number> {
   const logger = makeLogger({ name: "payment-manual-review", level: "warn" });
-  const pool = makePool({ url: POSTGRES_URL, max: 1, applicationName: "payment-manual-review", logger });
+  const pool = makePool({ url: POSTGRES_URL, max: 2, applicationName: "payment-manual-review", logger });
   try {
     const found = await listForReview(pool);
     for (const { id, source, orderId, amountMinor, processor, reason } of found) {
