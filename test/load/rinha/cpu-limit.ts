@@ -5,13 +5,12 @@ import { join } from "node:path";
 export interface CpuLimit {
   /** Runs a command outside of the limit: the load, and what is not ours. */
   outside(command: readonly string[]): readonly string[];
-  /** Resident bytes of the Node processes inside, this one left out. */
+  /** Resident bytes of the Node processes inside, this one left out; what they share (Node itself) once, as a limit would count it. */
   nodeBytes(): number;
   close(): void;
 }
 
 const periodUs = 100_000;
-const pageBytes = 4096;
 
 /** Undefined where no cgroup can be made, as for most users and in most containers. */
 export function limitCpu(cpus: number): CpuLimit | undefined {
@@ -33,7 +32,10 @@ export function limitCpu(cpus: number): CpuLimit | undefined {
   const pids = (): number[] => readFileSync(join(dir, "cgroup.procs"), "utf8").trim().split("\n").map(Number);
   return {
     outside: (command) => ["sh", "-c", `echo $$ > ${root}/cgroup.procs; exec "$@"`, "sh", ...command],
-    nodeBytes: () => pids().reduce((sum, pid) => sum + (pid === process.pid ? 0 : nodeBytesOf(pid)), 0),
+    nodeBytes() {
+      const each = pids().flatMap((pid) => (pid === process.pid ? [] : (findNodeMemory(pid) ?? [])));
+      return each.reduce((sum, { own }) => sum + own, 0) + Math.max(0, ...each.map(({ shared }) => shared));
+    },
     close() {
       writeFileSync(join(root, "cgroup.procs"), String(process.pid));
       // What still ends keeps it for a moment; an empty one harms nobody.
@@ -50,12 +52,17 @@ function tryRemove(dir: string): void {
   }
 }
 
-function nodeBytesOf(pid: number): number {
+/** Undefined for what is not Node, or has just ended. */
+function findNodeMemory(pid: number): { own: number; shared: number } | undefined {
   try {
     const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[0] ?? "";
-    if (!/\bnode$/.test(command)) return 0;
-    return Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]) * pageBytes;
+    if (!/\bnode$/.test(command)) return undefined;
+    const sizes = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+    const bytesOf = (name: string): number =>
+      Number(new RegExp(`^${name}: +(\\d+) kB$`, "m").exec(sizes)?.[1] ?? 0) * 1024;
+    const shared = bytesOf("Shared_Clean") + bytesOf("Shared_Dirty");
+    return { own: bytesOf("Rss") - shared, shared };
   } catch {
-    return 0;
+    return undefined;
   }
 }
