@@ -30,6 +30,8 @@ export interface EngineOptions {
   readonly payment?: Readonly<Record<string, unknown>>;
   /** `spec.orders`; no orders are taken without it. Receipts go to a folder unless it says otherwise. */
   readonly orders?: Readonly<Record<string, unknown>>;
+  /** `spec.ingest`; feeds are not read and searched without it. */
+  readonly ingest?: Readonly<Record<string, unknown>>;
   readonly telemetry?: Readonly<Record<string, unknown>>;
   readonly partitions?: number;
   /** Processes by role; default one of each. Gateways share a port. */
@@ -211,6 +213,7 @@ function planOf(metadata: { namespace: string; name: string }, options: EngineOp
       ...(options.pricing === false ? {} : { pricing: { recalculateEvery: "0s", ...options.pricing } }),
       ...(options.payment === undefined ? {} : { payment: options.payment }),
       ...(options.orders === undefined ? {} : { orders: options.orders }),
+      ...(options.ingest === undefined ? {} : { ingest: options.ingest }),
       telemetry: { logLevel: "warn", ...options.telemetry },
     },
   };

@@ -6,7 +6,8 @@ import type { Plan, ServiceName } from "@pricing-engine/operator/plan";
 import type { Pool } from "@pricing-engine/postgres";
 
 export function serviceEntry(service: ServiceName): string {
-  const path = service === "processor" ? "../simulators/processor/main.ts" : `../../services/${service}/src/main.ts`;
+  const isSimulator = service === "processor" || service === "provider";
+  const path = isSimulator ? `../simulators/${service}/main.ts` : `../../services/${service}/src/main.ts`;
   return fileURLToPath(new URL(path, import.meta.url));
 }
 

@@ -37,7 +37,8 @@ export const ingest = z
       .min(1)
       .max(100)
       .superRefine((sources, context) => refuseDuplicates(sources, (item) => item.name, "name", context))
-      .describe("Provider feeds."),
+      .optional()
+      .describe("Provider feeds. The local runtime reads the samples of a simulated provider when they are left out."),
     workers: workers.prefault({}),
   })
   .describe("Pulls provider feeds and answers `/search`.");

@@ -47,7 +47,7 @@ const specSchema = z
     relation(["orders", "payment"], "orders", "needs the payment section"),
   )
   .refine(
-    (spec) => spec.pricing !== undefined || spec.ingest?.sources.some((source) => source.products) !== true,
+    (spec) => spec.pricing !== undefined || spec.ingest?.sources?.some((source) => source.products) !== true,
     relation(["ingest", "pricing"], "ingest", "a source with products: true needs the pricing section"),
   )
   .describe("What runs. A section left out is not run.");

@@ -40,6 +40,7 @@ import { describeError, UserError } from "../runtime/local/user-error.ts";
 import { watchText } from "../runtime/local/watch-file.ts";
 import { runDemo } from "./demo.ts";
 import { makeDemoCaller } from "./demo-caller.ts";
+import { runIngestDemo } from "./ingest-demo.ts";
 import { addressOf, type LocalOptions } from "./options.ts";
 import { runOrderDemo } from "./order-demo.ts";
 import { runPaymentDemo } from "./payment-demo.ts";
@@ -208,6 +209,7 @@ async function runWithServers(running: Running): Promise<void> {
   };
   let isUp = false;
 
+  const internalPorts = await findInternalPorts();
   const runtime = makeLocalRuntime({
     dir,
     namespace: resource.metadata.namespace,
@@ -215,7 +217,7 @@ async function runWithServers(running: Running): Promise<void> {
     connections,
     port: options.port,
     host: options.host,
-    internalPorts: await findInternalPorts(),
+    internalPorts,
     getSecret: (name, key) => getSecretValue(dir, secrets, name, key),
     secretsHash: sha256(JSON.stringify([signingKeys, adminKey, sourceTokens])),
     logger: makeLogger({
@@ -230,7 +232,11 @@ async function runWithServers(running: Running): Promise<void> {
   let latest: LocalStatus | undefined;
   const engine = makeEngine(resource, {
     runtime,
-    context: { hash: sha256, canSharePort: process.platform === "linux" },
+    context: {
+      hash: sha256,
+      canSharePort: process.platform === "linux",
+      samplesUrl: `http://127.0.0.1:${internalPorts.provider}/feeds/samples`,
+    },
     logger: makeLogger({
       name: "operator",
       level: "info",
@@ -286,7 +292,7 @@ async function runWithServers(running: Running): Promise<void> {
     if (!hooks.stop.aborted) {
       const refusal = await judgePolicy(resource);
       if (refusal !== undefined) refuse(refusal);
-      const { gateway, orders, payment, pricing } = resource.spec;
+      const { gateway, ingest, orders, payment, pricing } = resource.spec;
       if (options.demo && gateway !== undefined) {
         const caller = makeDemoCaller({
           address,
@@ -297,6 +303,8 @@ async function runWithServers(running: Running): Promise<void> {
         const show = async () => {
           const run = Date.now().toString(36);
           if (pricing !== undefined) await runDemo({ caller, run, onFirstPrice });
+          const provider = ingest !== undefined && ingest.sources === undefined ? runtime.providerUrl() : undefined;
+          if (ingest !== undefined) await runIngestDemo({ caller, simulated: provider, stop: hooks.stop });
           const simulated = payment?.processors === undefined ? runtime.processorUrl("default") : undefined;
           if (payment !== undefined) await runPaymentDemo({ caller, simulated, stop: hooks.stop });
           if (orders !== undefined) await runOrderDemo({ caller, run, stop: hooks.stop });
@@ -335,6 +343,7 @@ async function findInternalPorts(): Promise<Partial<Record<Role, number>>> {
     "orders-api",
     "processor-default",
     "processor-fallback",
+    "provider",
   ] as const;
   const ports: Partial<Record<Role, number>> = {};
   for (const role of roles) ports[role] = await findFreePort("127.0.0.1");
@@ -377,7 +386,7 @@ function findUnchangeable(before: Identity, after: Identity): string | undefined
   const facts = ({ resource: { metadata, spec }, secrets }: Identity) => {
     const { name, namespace } = metadata;
     const { brokers, sasl, tls } = spec.kafka ?? {};
-    const tokens = spec.ingest?.sources.flatMap((source) =>
+    const tokens = spec.ingest?.sources?.flatMap((source) =>
       source.secretRef ? [source.name, source.secretRef.name] : [],
     );
     const { primary, replica } = spec.postgres ?? {};

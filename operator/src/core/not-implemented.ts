@@ -1,12 +1,16 @@
 import type { PricingEngine } from "../api/resource.ts";
 import type { NotImplemented } from "../api/status.ts";
+import type { PlanContext } from "./plan.ts";
 import { orderStages } from "./plan-orders.ts";
 
 /**
  * What the resource asks for and nobody runs yet. It is accepted, so that a resource stays valid from release to release,
  * and said aloud, so that nobody waits for it.
  */
-export function findNotImplemented(resource: PricingEngine): readonly NotImplemented[] {
+export function findNotImplemented(
+  resource: PricingEngine,
+  { samplesUrl }: Pick<PlanContext, "samplesUrl">,
+): readonly NotImplemented[] {
   const { spec } = resource;
   const found: NotImplemented[] = [];
   const say = (path: string, message: string) => found.push({ path, message });
@@ -15,6 +19,9 @@ export function findNotImplemented(resource: PricingEngine): readonly NotImpleme
   if (spec.kafka?.sasl !== undefined) say("spec.kafka.sasl", "processes connect to Kafka without SASL");
   if (spec.postgres?.replica !== undefined && spec.ingest === undefined) {
     say("spec.postgres.replica", "nothing reads from the replica");
+  }
+  if (spec.ingest !== undefined && spec.ingest.sources === undefined && samplesUrl === undefined) {
+    say("spec.ingest.sources", "no feed is read: the simulated provider runs in the local runtime alone");
   }
   for (const section of ["pricing", "payment", "ingest"] as const) {
     const workers = spec[section]?.workers;

@@ -16,7 +16,7 @@ const hash = (text: string) => {
 function planOf(text: string, canSharePort = true) {
   const parsed = parseResource(text);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
-  return plan(parsed.resource, { hash, canSharePort });
+  return plan(parsed.resource, { hash, canSharePort, samplesUrl: "http://127.0.0.1:8080/feeds/samples" });
 }
 
 const podHashes = (text: string) => planOf(text).workloads.map((workload) => workload.podHash);
@@ -46,7 +46,7 @@ describe("plan", () => {
     const changed = shop.replace('sampleRatio: "0.1"', 'sampleRatio: "0.5"');
     const restarted = planOf(changed).workloads.filter(({ podHash }, index) => podHash !== podHashes(shop)[index]);
     expect(restarted.map(({ role }) => role)).toEqual(
-      planOf(shop).workloads.flatMap(({ role, service }) => (service === "processor" ? [] : [role])),
+      planOf(shop).workloads.flatMap(({ role, service }) => (service === "processor" || service === "provider" ? [] : [role])),
     );
     expect(planOf(changed).settingsHash).toBe(planOf(shop).settingsHash);
   });
@@ -67,7 +67,7 @@ describe("plan", () => {
 
   test("ingest: a poller, a worker, an api, a topic, live settings without tokens, and the gateway that asks it", () => {
     const source = `{ name: fever, url: "http://feeds.example/a", format: json, interval: 60s, secretRef: { name: fever } }`;
-    const planned = planOf(shop.replace("spec:\n", `spec:\n  ingest: { sources: [${source}] }\n`));
+    const planned = planOf(shop.replace("  ingest: {}\n", `  ingest: { sources: [${source}] }\n`));
     expect(planned.workloads.map(({ role }) => role)).toEqual([
       "pricing-api",
       "pricing-worker",
@@ -102,6 +102,19 @@ describe("plan", () => {
     expect(env.gateway).toHaveProperty("INGEST_URL");
     expect(env["ingest-api"]).toHaveProperty("POSTGRES_REPLICA_URL");
     expect(env["ingest-worker"]).toHaveProperty("PRICING_URL");
+  });
+
+  test("without sources a simulated provider is read, where the runtime has one", () => {
+    const { notImplemented, settings, workloads } = planOf(shop);
+    expect(workloads.filter(({ role }) => role === "provider")).toMatchObject([{ exposure: "internal", replicas: 1 }]);
+    expect(settings.ingest.sources).toMatchObject([{ name: "samples", url: "http://127.0.0.1:8080/feeds/samples" }]);
+    expect(notImplemented.map(({ path }) => path)).not.toContain("spec.ingest.sources");
+    const parsed = parseResource(shop);
+    if (!parsed.ok) throw new Error("the example is refused");
+    const elsewhere = plan(parsed.resource, { hash, canSharePort: true });
+    expect(elsewhere.workloads.filter(({ role }) => role === "provider")).toEqual([]);
+    expect(elsewhere.settings.ingest.sources).toEqual([]);
+    expect(elsewhere.notImplemented.map(({ path }) => path)).toContain("spec.ingest.sources");
   });
 
   test("named processors are called where they are, with their token; none is simulated", () => {
@@ -165,6 +178,7 @@ describe("plan", () => {
     expect(planOf(text).notImplemented.map(({ path }) => path)).toEqual([
       "spec.pricing.workers.max",
       "spec.payment.workers.max",
+      "spec.ingest.workers.max",
       "spec.orders.stages",
       "spec.deletionPolicy",
     ]);

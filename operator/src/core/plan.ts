@@ -31,9 +31,10 @@ export type Role =
   | "payment-worker"
   | "orders-api"
   | `orders-${OrderStage}`
+  | "provider"
   | `processor-${ProcessorName}`;
-/** `processor`: a simulated one, for resources that name none. */
-export type ServiceName = "gateway" | "pricing" | "ingest" | "payment" | "orders" | "processor";
+/** `processor` and `provider`: simulated ones, for resources that name none. */
+export type ServiceName = "gateway" | "pricing" | "ingest" | "payment" | "orders" | "processor" | "provider";
 
 /** Where the value of a variable comes from. */
 export type EnvValue =
@@ -103,6 +104,8 @@ export interface PlanContext {
   hash(text: string): string;
   /** Whether several processes may share a port. Where they may not, one gateway runs. */
   readonly canSharePort: boolean;
+  /** Of the simulated provider that runs where a resource names no sources; without it such a resource reads no feed. */
+  readonly samplesUrl?: string;
 }
 
 export function plan(resource: PricingEngine, context: PlanContext): Plan {
@@ -110,7 +113,7 @@ export function plan(resource: PricingEngine, context: PlanContext): Plan {
   const prefix = `${metadata.namespace}.${metadata.name}.`;
   const digest = (value: unknown) => context.hash(JSON.stringify(value));
   const topics = planTopics(resource, prefix);
-  const settings = makeSettings(resource);
+  const settings = makeSettings(resource, context);
   const workloads = planWorkloads(resource, context).map((workload) => ({ ...workload, podHash: digest(workload) }));
   return {
     namespace: metadata.namespace,
@@ -130,7 +133,7 @@ export function plan(resource: PricingEngine, context: PlanContext): Plan {
     settings,
     settingsHash: digest(settings),
     failover: planFailover(resource),
-    notImplemented: findNotImplemented(resource),
+    notImplemented: findNotImplemented(resource, context),
   };
 }
 
@@ -201,7 +204,7 @@ function planWorkloads(resource: PricingEngine, context: PlanContext): readonly 
       },
     );
   }
-  workloads.push(...planIngest(resource));
+  workloads.push(...planIngest(resource, context));
   workloads.push(...planPayment(resource));
   workloads.push(...planOrders(resource, commonEnv(resource)));
   if (spec.gateway !== undefined) {
@@ -225,7 +228,7 @@ function planWorkloads(resource: PricingEngine, context: PlanContext): readonly 
   return workloads;
 }
 
-function planIngest(resource: PricingEngine): readonly UnhashedWorkload[] {
+function planIngest(resource: PricingEngine, { samplesUrl }: PlanContext): readonly UnhashedWorkload[] {
   const { ingest, pricing, postgres } = resource.spec;
   if (ingest === undefined) return [];
   const workload = (argument: "api" | "worker" | "poller", replicas: number, more: Partial<UnhashedWorkload>) => ({
@@ -239,7 +242,17 @@ function planIngest(resource: PricingEngine): readonly UnhashedWorkload[] {
   });
   // A resource that names its own primary has the replica that it names, or none.
   const hasReplica = postgres === undefined || postgres.replica !== undefined;
+  const isSimulated = ingest.sources === undefined && samplesUrl !== undefined;
+  const provider: UnhashedWorkload = {
+    role: "provider",
+    service: "provider",
+    argument: "samples",
+    replicas: 1,
+    exposure: "internal",
+    env: {},
+  };
   return [
+    ...(isSimulated ? [provider] : []),
     workload("api", 1, {
       exposure: "internal",
       ...(hasReplica ? { env: { POSTGRES_REPLICA_URL: { from: "replica" } } } : {}),

@@ -1,9 +1,16 @@
 import { type EngineSettings, engineSettingsSchema } from "@pricing-engine/contracts";
 import type { PricingEngine } from "../api/resource.ts";
 import type { ProcessorName, Verdict } from "./failover.ts";
+import type { PlanContext } from "./plan.ts";
+
+/** The source of a resource that names none. Its interval is short: changes are seen at once. */
+const samples = { name: "samples", format: "event-list-xml", intervalMs: 1_000, timeoutMs: 10_000 } as const;
 
 /** The live settings of a resource: what changes without a restart. */
-export function makeSettings({ spec }: PricingEngine): EngineSettings {
+export function makeSettings(
+  { spec }: PricingEngine,
+  { samplesUrl }: Pick<PlanContext, "samplesUrl"> = {},
+): EngineSettings {
   const { gateway, ingest, orders, payment, pricing, telemetry } = spec;
   return engineSettingsSchema.parse({
     pricing: pricing && {
@@ -29,9 +36,10 @@ export function makeSettings({ spec }: PricingEngine): EngineSettings {
       backPressure: gateway.backPressure,
     },
     ingest: ingest && {
-      sources: ingest.sources.map(({ name, url, format, interval, timeout, timezone, products }) => {
-        return { name, url, format, intervalMs: interval.ms, timeoutMs: timeout.ms, timezone, products };
-      }),
+      sources:
+        ingest.sources?.map(({ name, url, format, interval, timeout, timezone, products }) => {
+          return { name, url, format, intervalMs: interval.ms, timeoutMs: timeout.ms, timezone, products };
+        }) ?? (samplesUrl === undefined ? [] : [{ ...samples, url: samplesUrl }]),
     },
     payment: payment && {
       routing: {

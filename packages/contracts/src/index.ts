@@ -243,4 +243,4 @@ export {
 export { decisionId, isStorableText, maxIdLength, productId, segment, taskId, text } from "./text.ts";
 export { time, timeInput } from "./time.ts";
 export { deadLetterTopic, enginePrefix, groupName, retryTopic, topicName, topics } from "./topic.ts";
-export { findWallTime, type WallTime } from "./wall-time.ts";
+export { findWallTime, isNamableInstant, type WallTime } from "./wall-time.ts";

@@ -26,6 +26,14 @@ export function findWallTime(text: string): WallTime | undefined {
   return { local, asUtcMs: Date.parse(`${local}Z`), offsetMinutes };
 }
 
+const firstMs = Date.parse("0001-01-01T00:00:00.000Z");
+const lastMs = Date.parse("9999-12-31T23:59:59.999Z");
+
+/** Whether an instant has a year of four digits in UTC: an offset may lead out of them, and neither RFC 3339 nor Postgres follows. */
+export function isNamableInstant(ms: number): boolean {
+  return ms >= firstMs && ms <= lastMs;
+}
+
 function daysIn(year: number, month: number): number {
   if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
   return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;

@@ -1,4 +1,4 @@
-import { findWallTime, maxSearchLimit } from "@pricing-engine/contracts";
+import { findWallTime, isNamableInstant, maxSearchLimit } from "@pricing-engine/contracts";
 
 /** Where a page ends: the last event that was shown. */
 export type Position = { readonly startsAtMs: number; readonly id: string };
@@ -52,7 +52,8 @@ export function encodeCursor({ startsAtMs, id }: Position): string {
 
 function decodeCursor(text: string): Position | undefined {
   const [, startsAt, id] = cursorShape.exec(text) ?? [];
-  return startsAt === undefined || id === undefined ? undefined : { startsAtMs: Number(startsAt), id };
+  if (startsAt === undefined || id === undefined || !isNamableInstant(Number(startsAt))) return undefined;
+  return { startsAtMs: Number(startsAt), id };
 }
 
 /** Path and query of the page after the one that ends at `last`. */
@@ -65,16 +66,21 @@ export function nextPage({ startsAtMs, endsAtMs, limit }: SearchWindow, last: Po
   return `/search?${query}`;
 }
 
+// RFC 3339, but for the zone, which may be left out: stricter than what feeds may say.
+const queryTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?$/i;
+
 /** A time of a query in UTC milliseconds; without a zone it is UTC. A `+` of an offset may have become a space on its way. */
-function findQueryTime(text: string, round: (ms: number) => number): number | undefined {
-  const time = findWallTime(text.replace(/(T.*) (?=\d\d:?\d\d$)/i, "$1+"));
-  if (time === undefined || !/^\d{4}-\d\d-\d\dt/i.test(text)) return undefined;
-  return time.asUtcMs - (time.offsetMinutes ?? 0) * 60_000 + fractionMs(text, round);
+function findQueryTime(given: string, round: (ms: number) => number): number | undefined {
+  const text = given.replace(/(T.*) (?=\d\d:\d\d$)/i, "$1+");
+  const time = queryTime.test(text) ? findWallTime(text) : undefined;
+  if (time === undefined) return undefined;
+  const ms = time.asUtcMs - (time.offsetMinutes ?? 0) * 60_000 + fractionMs(text, round);
+  return isNamableInstant(ms) ? ms : undefined;
 }
 
 /** Smaller parts than a millisecond narrow the window. */
 function fractionMs(text: string, round: (ms: number) => number): number {
-  const digits = /[.,](\d{1,9})/.exec(text)?.[1];
+  const digits = /\.(\d{1,9})/.exec(text)?.[1];
   return digits === undefined ? 0 : round(Number(digits.padEnd(9, "0")) / 1_000_000);
 }
 

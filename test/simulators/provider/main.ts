@@ -1,11 +1,13 @@
 /**
  * The provider as a process: `HTTP_PORT`, `PROVIDER_SEED`, and files as arguments. With files it serves them, one a
- * request and then the last one, as `/feeds/samples`.
+ * request and then the last one, as `/feeds/samples`; `samples` is the first one of the examples.
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { startProvider } from "./provider.ts";
 
-const documents = process.argv.slice(2).map((file) => readFileSync(file, "utf8"));
+const sample = fileURLToPath(new URL("../../../examples/feeds/event-list-1.xml", import.meta.url));
+const documents = process.argv.slice(2).map((file) => readFileSync(file === "samples" ? sample : file, "utf8"));
 const provider = await startProvider({
   port: Number(process.env.HTTP_PORT ?? 0),
   seed: Number(process.env.PROVIDER_SEED ?? 1),

@@ -49,6 +49,8 @@ export interface LocalRuntime extends Runtime {
   checkPolicy(policy: Policy): Promise<PolicyVerdict>;
   /** Where a simulated processor listens. */
   processorUrl(name: ProcessorName): string;
+  /** Where the simulated provider of feeds listens. */
+  providerUrl(): string;
   /** Stops every process, the gateway first; then the operator's own connections. */
   stop(): Promise<void>;
   /** At once, by force. */
@@ -58,7 +60,8 @@ export interface LocalRuntime extends Runtime {
 const graceMs = 10_000;
 const migrateTimeoutMs = 120_000;
 const serviceEntry = (service: ServiceName) => {
-  const path = service === "processor" ? "test/simulators/processor/main.ts" : `services/${service}/src/main.ts`;
+  const isSimulator = service === "processor" || service === "provider";
+  const path = isSimulator ? `test/simulators/${service}/main.ts` : `services/${service}/src/main.ts`;
   return fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
 };
 /** What a child needs of our own environment. The rest may hold secrets, or settings that are not the resource's. */
@@ -257,6 +260,7 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
     changed: (signal) => supervisor.changed(signal),
     checkPolicy: (policy) => checkPolicy(workloadUrl("pricing-api"), policy),
     processorUrl: (name) => workloadUrl(`processor-${name}`),
+    providerUrl: () => workloadUrl("provider"),
     async stop() {
       for (const job of jobs) job.kill("SIGTERM");
       // Workers before simulated processors: what they are told last is not left unknown.

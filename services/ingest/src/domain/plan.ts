@@ -2,6 +2,7 @@ import {
   type CatalogPlan,
   type CatalogZone,
   findWallTime,
+  isNamableInstant,
   type RawPlan,
   type WallTime,
 } from "@pricing-engine/contracts";
@@ -69,8 +70,13 @@ function readPlan({ basePlan, plan, zones }: RawPlan, toInstant: ToInstant): Cat
   if (start === undefined || end === undefined) {
     throw new Refused("date_missing", `${start === undefined ? "plan_start_date" : "plan_end_date"} is missing`);
   }
-  const startsAtMs = toInstant(start);
-  const endsAtMs = toInstant(end);
+  const instantOf = (time: WallTime): number => {
+    const ms = toInstant(time);
+    if (!isNamableInstant(ms)) throw new Refused("date_invalid", `${time.local} is out of the years 1 to 9999 in UTC`);
+    return ms;
+  };
+  const startsAtMs = instantOf(start);
+  const endsAtMs = instantOf(end);
   if (endsAtMs < startsAtMs) {
     throw new Refused("ends_before_start", `plan_end_date ${end.local} is before plan_start_date ${start.local}`);
   }
@@ -90,8 +96,8 @@ function readPlan({ basePlan, plan, zones }: RawPlan, toInstant: ToInstant): Cat
     end: end.local,
     startsAtMs,
     endsAtMs,
-    ...(sellFrom === undefined ? {} : { sellFromMs: toInstant(sellFrom) }),
-    ...(sellTo === undefined ? {} : { sellToMs: toInstant(sellTo) }),
+    ...(sellFrom === undefined ? {} : { sellFromMs: instantOf(sellFrom) }),
+    ...(sellTo === undefined ? {} : { sellToMs: instantOf(sellTo) }),
     zones: zones.map(readZone),
   };
 }
