@@ -14,8 +14,12 @@ export interface Round {
 export interface Target {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** The body of each further request. */
-  nextBody(): string;
+  /** Default POST. */
+  readonly method?: "GET" | "POST";
+  /** The body of each further request; none: it has none. */
+  nextBody?(): string;
+  /** Its path, when that is not always the same. */
+  nextPath?(): string;
   /** Whose CPU time counts. */
   readonly pids: readonly number[];
 }
@@ -23,7 +27,10 @@ export interface Target {
 const connections = 64;
 
 /** Keeps 64 connections busy for so long, after a second of which nothing is counted. */
-export async function runRound({ url, headers, nextBody, pids }: Target, seconds: number): Promise<Round> {
+export async function runRound(
+  { url, headers, method = "POST", nextBody, nextPath, pids }: Target,
+  seconds: number,
+): Promise<Round> {
   const latencies: number[] = [];
   let failed = 0;
   let startedMs = Number.POSITIVE_INFINITY;
@@ -35,9 +42,17 @@ export async function runRound({ url, headers, nextBody, pids }: Target, seconds
     url,
     connections,
     duration: seconds + 1,
-    method: "POST",
-    headers: { "content-type": "application/json", ...headers },
-    requests: [{ setupRequest: (request) => ({ ...request, body: nextBody() }) }],
+    method,
+    headers: { ...(nextBody === undefined ? {} : { "content-type": "application/json" }), ...headers },
+    requests: [
+      {
+        setupRequest: (request) => ({
+          ...request,
+          ...(nextBody === undefined ? {} : { body: nextBody() }),
+          ...(nextPath === undefined ? {} : { path: nextPath() }),
+        }),
+      },
+    ],
   };
   const run = autocannon(options, (error: unknown, result) => (error ? reject(error) : resolve(result)));
   run.on("response", (_client, status, _bytes, tookMs) => {

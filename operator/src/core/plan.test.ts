@@ -46,7 +46,9 @@ describe("plan", () => {
     const changed = shop.replace('sampleRatio: "0.1"', 'sampleRatio: "0.5"');
     const restarted = planOf(changed).workloads.filter(({ podHash }, index) => podHash !== podHashes(shop)[index]);
     expect(restarted.map(({ role }) => role)).toEqual(
-      planOf(shop).workloads.flatMap(({ role, service }) => (service === "processor" || service === "provider" ? [] : [role])),
+      planOf(shop).workloads.flatMap(({ role, service }) =>
+        service === "processor" || service === "provider" ? [] : [role],
+      ),
     );
     expect(planOf(changed).settingsHash).toBe(planOf(shop).settingsHash);
   });

@@ -3,12 +3,13 @@ import { counter } from "@pricing-engine/chassis/metrics";
 import { type Pool, query, type Sql } from "@pricing-engine/postgres";
 import type { SearchWindow } from "@pricing-engine/search-cache";
 import { readPage, readRevision, type SearchPage, type SearchRow } from "./search-store.ts";
+import { makeTurns } from "./turns.ts";
 
 /** Where searches are read. */
 export interface Catalogue {
   readPage(window: SearchWindow, take: number): Promise<SearchPage>;
-  /** All of a large window in one snapshot, page by page. */
-  readAll(window: SearchWindow, pageSize: number): AsyncIterable<readonly SearchRow[]>;
+  /** All of a large window in one snapshot, page by page; waits for its turn. @throws TooManyStreams when that takes too long */
+  readAll(window: SearchWindow, pageSize: number): Promise<AsyncIterable<readonly SearchRow[]>>;
 }
 
 const reads = counter({
@@ -23,10 +24,14 @@ const revisionDeadlineMs = 500;
 const replicaRestMs = 1_000;
 const streamDeadlineMs = 60_000;
 const maxStreams = 2;
+const maxWaitingStreams = 100;
+const streamPatienceMs = 10_000;
 
 /**
  * Reads the replica when it shows the last committed update, else the primary. The check is by the catalogue's revision in the
  * replica's own snapshot, asked of the primary before: see docs/decisions/0010. With the primary away the replica counts as it is.
+ *
+ * A replica that failed or was behind is out until a probe finds it fresh: at most one a second, and no search waits for it.
  */
 export function makeCatalogue(deps: {
   primary: Pool;
@@ -35,20 +40,37 @@ export function makeCatalogue(deps: {
   now: () => number;
 }): Catalogue {
   const { primary, replica, logger, now } = deps;
-  let restsUntilMs = Number.NEGATIVE_INFINITY;
-  let streams = 0;
+  let isOut = false;
+  let nextProbeMs = 0;
+  const streams = makeTurns({ places: maxStreams, waiting: maxWaitingStreams, patienceMs: streamPatienceMs });
 
-  const rest = (reason: string): void => {
-    if (restsUntilMs < now()) logger.warn({ reason }, "searches are read from the primary");
-    restsUntilMs = now() + replicaRestMs;
+  const takeOut = (reason: string): void => {
+    if (!isOut) logger.warn({ reason }, "searches are read from the primary");
+    isOut = true;
+    nextProbeMs = now() + replicaRestMs;
   };
+
+  async function probe(pool: Pool): Promise<void> {
+    nextProbeMs = Number.POSITIVE_INFINITY;
+    const wanted = readRevision(primary, revisionDeadlineMs).catch(() => 0);
+    const shown = await readRevision(pool, replicaDeadlineMs).catch(() => undefined);
+    nextProbeMs = now() + replicaRestMs;
+    if (shown === undefined || shown < (await wanted)) return;
+    isOut = false;
+    logger.info({ revision: shown }, "searches are read from the replica again");
+  }
+
+  function canReadReplica(pool: Pool): boolean {
+    if (isOut && now() >= nextProbeMs) void probe(pool);
+    return !isOut;
+  }
 
   async function fromReplica(pool: Pool, window: SearchWindow, take: number): Promise<SearchPage | undefined> {
     const wanted = readRevision(primary, revisionDeadlineMs).catch(() => undefined);
     const page = await query(pool, replicaDeadlineMs, ({ sql }) => readPage(sql, window, window.after, take)).catch(
       (error: unknown) => {
         reads.inc({ from: "primary", reason: "replica_failed" });
-        rest(error instanceof Error ? error.message : "failed");
+        takeOut(error instanceof Error ? error.message : "failed");
         return undefined;
       },
     );
@@ -56,7 +78,7 @@ export function makeCatalogue(deps: {
     const revision = await wanted;
     if (revision !== undefined && page.revision < revision) {
       reads.inc({ from: "primary", reason: "replica_behind" });
-      rest(`the replica shows revision ${page.revision} of ${revision}`);
+      takeOut(`the replica shows revision ${page.revision} of ${revision}`);
       return undefined;
     }
     reads.inc({ from: "replica", reason: revision === undefined ? "primary_away" : "fresh" });
@@ -65,7 +87,7 @@ export function makeCatalogue(deps: {
 
   return {
     async readPage(window, take) {
-      if (replica !== undefined && now() >= restsUntilMs) {
+      if (replica !== undefined && canReadReplica(replica)) {
         const page = await fromReplica(replica, window, take);
         if (page !== undefined) return page;
       }
@@ -84,12 +106,14 @@ export function makeCatalogue(deps: {
         return page;
       }
     },
-    readAll(window, pageSize) {
-      if (streams >= maxStreams) throw new TooManyStreams();
-      streams += 1;
-      const pages = streamPages(primary, window, pageSize);
-      return released(pages, () => {
-        streams -= 1;
+    async readAll(window, pageSize) {
+      const release = await streams.take();
+      if (release === undefined) throw new TooManyStreams();
+      // What nobody begins to read never ends either: then the time that a stream has gives its place back.
+      const timer = setTimeout(release, streamDeadlineMs);
+      return released(streamPages(primary, window, pageSize), () => {
+        clearTimeout(timer);
+        release();
       });
     },
   };

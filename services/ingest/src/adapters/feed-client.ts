@@ -196,5 +196,7 @@ export function findFetchFailure(error: unknown): string | undefined {
     return `timeout: ${error.message}`;
   }
   const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
-  return code === undefined || code.startsWith("ERR_") ? undefined : `connection: ${code}`;
+  // Node's own errors are ours, but for those of TLS: certificates and handshakes are the provider's.
+  const isOurs = code?.startsWith("ERR_") === true && !/^ERR_(?:TLS|SSL)_/.test(code);
+  return code === undefined || isOurs ? undefined : `connection: ${code}`;
 }

@@ -10,6 +10,8 @@ export interface Claim {
   /** Of the last document that was published whole; undefined when it was read in another way than now. */
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
+  /** Nothing that earlier polls published is still on its way. */
+  readonly settled: boolean;
 }
 
 export interface PollResult {
@@ -20,7 +22,9 @@ export interface PollResult {
   readonly seen: number;
   readonly changed: number;
   readonly rejected: number;
-  /** Kept for the next conditional request; only a whole document has some. */
+  /** As of a claim, for the next poll. */
+  readonly settled: boolean;
+  /** Kept for the next conditional request: what is stored, or on its way, is what that document says. */
   readonly validators: { readonly etag: string | undefined; readonly lastModified: string | undefined } | undefined;
 }
 
@@ -47,7 +51,10 @@ export interface SourceRow {
 export interface SourceStore {
   /** Makes rows for sources that have none yet. */
   ensure(names: readonly string[]): Promise<void>;
-  /** Takes the lease of every source that is due and nobody's; `readAs` by name says how its document would be read. */
+  /**
+   * Takes the lease of every source that is due and nobody's; `readAs` by name says how its document would be read. What the row
+   * says of the last document is gone until the poll's end brings it back: one that dies may have published another one's plans.
+   */
   claimDue(readAs: ReadonlyMap<string, string>): Promise<Claim[]>;
   /** False when the lease is somebody else's by now. */
   renew(claim: Pick<Claim, "source" | "sequence">): Promise<boolean>;
@@ -85,21 +92,22 @@ export function makeSourceStore(pool: Pool, { owner, leaseMs }: { owner: string;
             failures: number;
             etag: string | null;
             modified: string | null;
+            settled: boolean;
           }[]
         >`
           with known as (select * from unnest(${[...readAs.keys()]}::text[], ${[...readAs.values()]}::text[]) as k (name, read_as)),
           due as (
-            select s.name, k.read_as from ingest.sources s join known k using (name)
+            select s.name, k.read_as, s.etag, s.last_modified, s.settled from ingest.sources s join known k using (name)
             where s.next_poll_at <= now() and (s.lease_until is null or s.lease_until < now())
             for update of s skip locked
           )
           update ingest.sources s
           set lease_owner = ${owner}, lease_until = now() + make_interval(secs => ${lease}), sequence = s.sequence + 1,
-            last_attempt_at = now()
+            last_attempt_at = now(), etag = null, last_modified = null, settled = false
           from due where s.name = due.name
-          returning s.name, s.sequence, now() as now, s.failures,
-            case when s.read_as = due.read_as then s.etag end as etag,
-            case when s.read_as = due.read_as then s.last_modified end as modified`,
+          returning s.name, s.sequence, now() as now, s.failures, due.settled,
+            case when s.read_as = due.read_as then due.etag end as etag,
+            case when s.read_as = due.read_as then due.last_modified end as modified`,
       );
       return rows.map((row) => ({
         source: row.name,
@@ -108,6 +116,7 @@ export function makeSourceStore(pool: Pool, { owner, leaseMs }: { owner: string;
         failures: row.failures,
         etag: row.etag ?? undefined,
         lastModified: row.modified ?? undefined,
+        settled: row.settled,
       }));
     },
     async renew({ source, sequence }) {
@@ -133,9 +142,8 @@ export function makeSourceStore(pool: Pool, { owner, leaseMs }: { owner: string;
             next_poll_at = now() + make_interval(secs => ${result.nextMs / 1000}),
             failures = ${result.failures}, last_outcome = ${outcome}, last_error = ${result.error ?? null},
             last_success_at = case when ${good} then now() else last_success_at end,
-            etag = case when ${validators !== undefined} then ${validators?.etag ?? null} else etag end,
-            last_modified = case when ${validators !== undefined} then ${validators?.lastModified ?? null} else last_modified end,
-            read_as = case when ${validators !== undefined} then ${readAs} else read_as end,
+            etag = ${validators?.etag ?? null}, last_modified = ${validators?.lastModified ?? null},
+            read_as = ${readAs}, settled = ${result.settled},
             seen = case when ${counted} then ${result.seen} else seen end,
             changed = case when ${counted} then ${result.changed} when ${outcome === "unchanged"} then 0 else changed end,
             rejected = case when ${counted} then ${result.rejected} else rejected end,
@@ -159,6 +167,11 @@ export function makeSourceStore(pool: Pool, { owner, leaseMs }: { owner: string;
     },
     read: (names) => readSources(pool, names),
   };
+}
+
+/** Has the next poll of a source read its document whole, changed or not. */
+export async function forgetDocument(pool: Pool, source: string): Promise<void> {
+  await query(pool, deadlineMs, ({ sql }) => sql`update ingest.sources set read_as = null where name = ${source}`);
 }
 
 // drizzle, which shares the pool's connections, leaves times as text.

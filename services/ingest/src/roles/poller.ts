@@ -2,6 +2,8 @@ import { randomUUID } from "node:crypto";
 import type { Lifecycle } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { gauge } from "@pricing-engine/chassis/metrics";
+import { groupName, retryTopic, topicName, topics } from "@pricing-engine/contracts";
+import { makeKafkaAdmin } from "@pricing-engine/kafka";
 import { digest } from "../adapters/digest.ts";
 import { makePublishEvent } from "../adapters/event-publisher.ts";
 import { makeFeedClient } from "../adapters/feed-client.ts";
@@ -22,13 +24,24 @@ export async function runPoller(
   const name = "ingest-poller";
   const { pool, settings, metricsPort } = await openResources(name, config, lifecycle, logger);
   needPostgres(pool, lifecycle);
-  const { producer } = openKafka(name, config, lifecycle, logger);
+  const { kafka, producer } = openKafka(name, config, lifecycle, logger);
+  const admin = makeKafkaAdmin({ kafka });
+  lifecycle.defer("kafka admin", () => admin.close());
+  const group = groupName(config.prefix, "ingest-worker");
+  const catalogEvents = topicName(config.prefix, topics.catalogEvents);
+  const pending = [catalogEvents, retryTopic(catalogEvents, group)];
   const client = makeFeedClient();
   lifecycle.defer("feeds", () => client.close());
   const store = makeSourceStore(pool, { owner: randomUUID(), leaseMs: config.SOURCE_LEASE_MS });
   const pollSource = makePollSource({
     client,
     findKnownPlans: makeFindKnownPlans(pool),
+    // Who cannot say has not drained: the next poll asks again.
+    isDrained: () =>
+      admin.groupLag(group, pending).then(
+        ({ total }) => total === 0n,
+        () => false,
+      ),
     publish: makePublishEvent(producer, config.prefix),
     digest,
     random: Math.random,
@@ -47,41 +60,54 @@ export async function runPoller(
   return { metricsPort };
 }
 
-/** What the table of sources says, for Prometheus. */
+/** What the table of sources says, for Prometheus: one read a scrape, and nothing of sources that are gone. */
 function exposeSources(read: () => Promise<SourceRow[]>): void {
-  gauge({
-    name: "pricing_engine_source_plans",
-    help: "Plans of a source's last document.",
-    labels: ["source", "kind"],
-    collect: async (of) => {
-      of.reset();
-      for (const row of await read()) {
-        const source = row.name;
-        of.set({ source, kind: "seen" }, row.seen);
-        of.set({ source, kind: "changed" }, row.changed);
-        of.set({ source, kind: "rejected" }, row.rejected);
-        if (row.lastSuccessAt !== null) lastSuccess.set({ source }, row.lastSuccessAt.getTime() / 1000);
-        breaker.set({ source }, stateOf(row) === "Open" ? 1 : 0);
-        totals.set({ source, kind: "polls" }, row.totals.polls);
-        totals.set({ source, kind: "failures" }, row.totals.failures);
-        totals.set({ source, kind: "partials" }, row.totals.partials);
-        totals.set({ source, kind: "changed" }, row.totals.changed);
-      }
-    },
-  });
-  const lastSuccess = gauge({
-    name: "pricing_engine_source_last_success_seconds",
-    help: "When a source's document was last read whole, as Unix time.",
-    labels: ["source"],
-  });
-  const breaker = gauge({
-    name: "pricing_engine_source_breaker_open",
-    help: "1 while the breaker of a source is open.",
-    labels: ["source"],
-  });
-  const totals = gauge({
-    name: "pricing_engine_source_total",
-    help: "Polls of a source since it is known, those that failed or broke off, and the plans that they changed.",
-    labels: ["source", "kind"],
-  });
+  let reading: Promise<readonly SourceRow[]> | undefined;
+  const rows = (): Promise<readonly SourceRow[]> => {
+    reading ??= read().finally(() => {
+      reading = undefined;
+    });
+    return reading;
+  };
+  const expose = (
+    name: string,
+    help: string,
+    labels: readonly string[],
+    describe: (row: SourceRow) => readonly [Record<string, string>, number][],
+  ): void => {
+    gauge({
+      name,
+      help,
+      labels,
+      collect: async (metric) => {
+        // While Postgres is away what it said last stays.
+        const found = await rows().catch(() => undefined);
+        if (found === undefined) return;
+        metric.reset();
+        for (const row of found)
+          for (const [more, value] of describe(row)) metric.set({ source: row.name, ...more }, value);
+      },
+    });
+  };
+  const kinds = (counts: Readonly<Record<string, number>>): [Record<string, string>, number][] =>
+    Object.entries(counts).map(([kind, value]) => [{ kind }, value]);
+  const withKind = ["source", "kind"];
+  expose("pricing_engine_source_plans", "Plans of a source's last document.", withKind, (row) =>
+    kinds({ seen: row.seen, changed: row.changed, rejected: row.rejected }),
+  );
+  expose(
+    "pricing_engine_source_last_success_seconds",
+    "When a source's document was last read whole, as Unix time.",
+    ["source"],
+    ({ lastSuccessAt }) => (lastSuccessAt === null ? [] : [[{}, lastSuccessAt.getTime() / 1000]]),
+  );
+  expose("pricing_engine_source_breaker_open", "1 while the breaker of a source is open.", ["source"], (row) => [
+    [{}, stateOf(row) === "Open" ? 1 : 0],
+  ]);
+  expose(
+    "pricing_engine_source_total",
+    "Polls of a source since it is known, those that failed or broke off, and the plans that they changed.",
+    withKind,
+    ({ totals }) => kinds({ ...totals }),
+  );
 }

@@ -5,6 +5,7 @@ import { makePool, type Pool } from "@pricing-engine/postgres";
 import { digest } from "../adapters/digest.ts";
 import { makePublishEvent } from "../adapters/event-publisher.ts";
 import { type KeptRejection, listRejections } from "../adapters/rejection-store.ts";
+import { forgetDocument } from "../adapters/source-store.ts";
 import type { CommandConfig } from "../config.ts";
 import { makeRetryRejected } from "../usecases/retry-rejected.ts";
 
@@ -40,7 +41,7 @@ export async function runRejected(args: string[], config: CommandConfig, logger:
       for (const each of found) write(describe(each));
       return 0;
     }
-    return await retry(found, { timezone, config, logger }, write);
+    return await retry(found, { pool, timezone, config, logger }, write);
   } finally {
     await pool.close();
   }
@@ -61,19 +62,24 @@ async function list(
 
 async function retry(
   found: readonly KeptRejection[],
-  { timezone, config, logger }: { timezone: string; config: CommandConfig; logger: Logger },
+  { pool, timezone, config, logger }: { pool: Pool; timezone: string; config: CommandConfig; logger: Logger },
   write: (line: string) => void,
 ): Promise<number> {
   const kafka = makeKafka({ brokers: config.KAFKA_BROKERS, clientId: "ingest-rejected", logger });
   const producer = makeProducer({ kafka });
   try {
     const retryRejected = makeRetryRejected({ publish: makePublishEvent(producer, config.prefix), digest });
+    const sources = new Set<string>();
     let sent = 0;
     for (const rejection of found) {
       const result = await retryRejected(rejection, timezone);
-      if (result.kind === "published") sent += 1;
-      else write(`${rejection.id}  still refused  ${result.reason}: ${result.detail}`);
+      if (result.kind === "published") {
+        sent += 1;
+        sources.add(rejection.source);
+      } else write(`${rejection.id}  still refused  ${result.reason}: ${result.detail}`);
     }
+    // Time zone and products are the source's to say: its next poll must not find its document unchanged.
+    for (const source of sources) await forgetDocument(pool, source);
     write(`${sent} of ${found.length} are good now and were published`);
     return sent === 0 ? 1 : 0;
   } finally {

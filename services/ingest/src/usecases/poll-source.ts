@@ -13,6 +13,8 @@ import { formats } from "../formats/formats.ts";
 export interface PollSourceDeps {
   readonly client: FeedClient;
   readonly findKnownPlans: FindKnownPlans;
+  /** Whether workers have stored all that Kafka has. */
+  readonly isDrained: () => Promise<boolean>;
   /** Resolves once Kafka has the event. */
   readonly publish: (event: CatalogEventData) => Promise<void>;
   readonly digest: Digest;
@@ -45,11 +47,20 @@ export function makePollSource(deps: PollSourceDeps): PollSource {
         { ok: false, retryAfterMs },
         { failures, intervalMs: source.intervalMs, random: random() },
       );
-      return { outcome, error: error.slice(0, 300), failures, nextMs, ...counts, validators: undefined };
+      // Published plans may be another document's than the last whole one: then it must be read again, changed or not.
+      const kept = counts.changed === 0 ? lastDocument : { settled: false, validators: undefined };
+      return { outcome, error: error.slice(0, 300), failures, nextMs, ...counts, ...kept };
     };
-    const succeed = (outcome: "whole" | "unchanged", validators: PollResult["validators"]): PollResult => {
+    const lastDocument = {
+      settled: claim.settled,
+      validators: { etag: claim.etag, lastModified: claim.lastModified },
+    };
+    const succeed = (
+      outcome: "whole" | "unchanged",
+      document: Pick<PollResult, "settled" | "validators">,
+    ): PollResult => {
       const nextMs = nextAttemptMs({ ok: true }, { failures: 0, intervalMs: source.intervalMs, random: random() });
-      return { outcome, error: undefined, failures: 0, nextMs, ...counts, validators };
+      return { outcome, error: undefined, failures: 0, nextMs, ...counts, ...document };
     };
 
     let answer: FeedAnswer;
@@ -68,7 +79,7 @@ export function makePollSource(deps: PollSourceDeps): PollSource {
       return fail("failed", failure);
     }
     if (answer.kind === "refused") return fail("failed", answer.error, answer.retryAfterMs);
-    if (answer.kind === "unchanged") return succeed("unchanged", undefined);
+    if (answer.kind === "unchanged") return succeed("unchanged", lastDocument);
     const facts: PollFacts = {
       source: source.name,
       sequence: claim.sequence,
@@ -76,10 +87,11 @@ export function makePollSource(deps: PollSourceDeps): PollSource {
       products: source.products,
       currency,
     };
-    const publisher = makePublisher(deps, counts, signal);
+    const publisher = makePublisher(deps, { counts, claim, signal });
     const fault = await readDocument(source, answer, facts, { digest, counts, publisher, signal });
-    if (fault === undefined) return succeed("whole", { etag: answer.etag, lastModified: answer.lastModified });
-    return fail(counts.seen > 0 ? "partial" : "failed", fault);
+    if (fault !== undefined) return fail(counts.seen > 0 ? "partial" : "failed", fault);
+    const settled = counts.changed === 0 && (claim.settled || (await deps.isDrained()));
+    return succeed("whole", { settled, validators: { etag: answer.etag, lastModified: answer.lastModified } });
   };
 }
 
@@ -142,7 +154,10 @@ interface Publisher {
   failed(): boolean;
 }
 
-function makePublisher(deps: PollSourceDeps, counts: Counts, signal: AbortSignal): Publisher {
+function makePublisher(
+  deps: PollSourceDeps,
+  { counts, claim, signal }: { counts: Counts; claim: Claim; signal: AbortSignal },
+): Publisher {
   let batch: CatalogEventData[] = [];
   let zones = 0;
   let inFlight: Promise<void> = Promise.resolve();
@@ -150,11 +165,12 @@ function makePublisher(deps: PollSourceDeps, counts: Counts, signal: AbortSignal
 
   const send = async (events: readonly CatalogEventData[]): Promise<void> => {
     try {
-      const known = await deps.findKnownPlans(events.map(({ id }) => id));
+      const known = await deps.findKnownPlans(events, claim.settled ? undefined : claim.sequence);
       const changed = events.filter((event) => hasChanged(event, known.get(event.id)));
       signal.throwIfAborted();
-      await Promise.all(changed.map((event) => deps.publish(event)));
+      // Counted before: what fails half-way may be in Kafka.
       counts.changed += changed.length;
+      await Promise.all(changed.map((event) => deps.publish(event)));
     } catch (error) {
       failed = true;
       throw error;

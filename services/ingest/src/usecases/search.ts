@@ -38,7 +38,7 @@ export function makeSearch(deps: { cache: SearchCache; catalogue: Catalogue; dig
       return { kind: "answer", answer };
     } catch (error) {
       if (!(error instanceof TooLarge)) throw error;
-      return { kind: "stream", body: encodeStream(catalogue.readAll(window, maxBufferedRows)) };
+      return { kind: "stream", body: encodeStream(await catalogue.readAll(window, maxBufferedRows)) };
     }
   }
 
