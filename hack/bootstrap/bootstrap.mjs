@@ -14,6 +14,7 @@ const commands = {
   status: (args) => ["node", ["operator/src/main.ts", "local", "status", ...args]],
   orders: (args) => ["node", ["operator/src/main.ts", "orders", ...args]],
   dlq: (args) => ["node", ["operator/src/main.ts", "dlq", ...args]],
+  ingest: (args) => ["node", ["operator/src/main.ts", "ingest", ...args]],
   infra: (args) => ["node", ["hack/infra/main.ts", ...args]],
   test: (args) => ["node", ["hack/test-runner/main.ts", ...args]],
   run: (args) => ["pnpm", ["run", ...args]],

@@ -10,10 +10,10 @@ import { describeError } from "./runtime/local/user-error.ts";
 
 async function run(argv: readonly string[]): Promise<number> {
   const [runtime, ...rest] = argv;
-  if (runtime === "dlq") {
+  if (runtime === "dlq" || runtime === "ingest") {
     const here = parseLocalOptions([], process.env, process.cwd());
-    const { runDeadLetters } = await import("./cli/dead-letters.ts");
-    return here === "help" ? 0 : await runDeadLetters(openStateDir(here.stateDir), rest);
+    const { runServiceCommand } = await import("./cli/service-command.ts");
+    return here === "help" ? 0 : await runServiceCommand(openStateDir(here.stateDir), runtime, rest);
   }
   if (runtime === "orders") {
     const here = parseLocalOptions([], process.env, process.cwd());

@@ -39,7 +39,10 @@ function run(args: readonly string[]): Promise<Outcome> {
 
 async function getStatus() {
   const { code, output } = await local("status", "--json");
-  return { code, status: JSON.parse(output) as { pid: number; conditions: Condition[]; workers: Worker[] } };
+  return {
+    code,
+    status: JSON.parse(output) as { pid: number; conditions: Condition[]; workers: Worker[]; sources: object[] },
+  };
 }
 
 interface Condition {
@@ -95,6 +98,10 @@ describe("an engine on this machine", () => {
     expect(output).toContain('"source":"cache"');
     expect(output).toContain('"status":"succeeded"');
     expect(output).toMatch(/market +demand +20\.00 → 23\.00/);
+    expect(output).toMatch(
+      /Los Morancos 2021-07-31 20:00:00–21:00:00(?:.|\n)*Pantomima Full(?:.|\n)*Los Morancos 2021-07-31 20:00:00–21:20:00/,
+    );
+    expect(output).toMatch(/"plans":\{"seen":3,"changed":\d,"rejected":1\},"rejected":1/);
     const five = '{"totalRequests":5,"totalAmount":99.5}';
     expect(output).toContain(`{"default":${five},"fallback":${five}}`);
     expect(code).toBe(0);
@@ -103,13 +110,29 @@ describe("an engine on this machine", () => {
     expect(status.workers.map(({ role, ready: count }) => [role, count])).toEqual([
       ["pricing-api", 1],
       ["pricing-worker", 1],
+      ["provider", 1],
+      ["ingest-api", 1],
+      ["ingest-worker", 1],
+      ["ingest-poller", 1],
       ["processor-default", 1],
       ["processor-fallback", 1],
       ["payment-api", 1],
       ["payment-worker", 1],
       ["gateway", 2],
     ]);
+    await eventually(async () =>
+      expect((await getStatus()).status.sources).toMatchObject([{ name: "samples", state: "Healthy" }]),
+    );
   }, 180_000);
+
+  test("commands of services find the engine that runs", async () => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const env = { ...process.env, PE_STATE_DIR: join(dir, "state") };
+    execFile(process.execPath, [main, "ingest", "rejected", "list"], { env }, (_error, stdout, stderr) =>
+      resolve(stdout + stderr),
+    );
+    expect(await promise).toMatch(/samples .*date_invalid: plan_start_date "2021-09-31T20:00:00"/);
+  });
 
   test("a second start says who runs, and where", async () => {
     const { code, output } = await local("start");
@@ -178,7 +201,7 @@ describe("an engine on this machine", () => {
     const pids = status.workers.flatMap(({ processes }) =>
       processes.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
     );
-    expect(pids).toHaveLength(8);
+    expect(pids).toHaveLength(12);
     // By pid and start time: a busy machine gives a pid away again within seconds.
     const ran = pids.map((pid) => ({ pid, startTime: findStartTime(pid) }));
     process.kill(status.pid, "SIGKILL");

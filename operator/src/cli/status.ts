@@ -66,6 +66,12 @@ export function renderStatus(status: LocalStatus): readonly string[] {
     }
     lines.push(`  Route: ${status.route}`);
   }
+  if (status.sources.length > 0) {
+    lines.push("", row(["SOURCE", "STATE", "LAST SUCCESS"]));
+    for (const { name, state, lastSuccess } of status.sources) {
+      lines.push(row([name, state, lastSuccess?.slice(0, 19).replace("T", " ") ?? "-"]));
+    }
+  }
   if (status.partitions.length > 0) {
     lines.push("", row(["PARTITIONS OF", "MONTHS", "AHEAD UNTIL"]));
     for (const { table, months, aheadUntil } of status.partitions) {

@@ -95,6 +95,8 @@ it("goes on polling, storing and answering while providers hang, lie and fail", 
     `/search p99 while providers fail, against the same with the poller asleep: ${ratio.toFixed(2)} (${ratios.map((each) => each.toFixed(2)).join(", ")}); poller's memory grew by ${grownMb.toFixed(1)} MB`,
   );
   expect(grownMb).toBeLessThan(30);
+  // Were a search to wait for a provider, it would be some hundred times as slow; the rest is the noise of the machine.
+  expect(ratio).toBeLessThan(5);
 
   // Who hung answers again: within the longest wait of an open breaker.
   await engine.behave("hang", { documents: [feed(3, "30")] });

@@ -176,6 +176,14 @@ describe("json", () => {
     );
   });
 
+  it("leaves out ids that are no exact numbers", () => {
+    const { plans } = read(
+      '{"base_plans": [{"base_plan_id": 12345678901234567891, "plans": [{"plan_id": "12345678901234567891"}]}]}',
+      "json",
+    );
+    expect(plans).toEqual([{ basePlan: {}, plan: { plan_id: "12345678901234567891" }, zones: [] }]);
+  });
+
   it.each([
     [text.slice(0, -3), "truncated"],
     ["", "not_a_feed"],

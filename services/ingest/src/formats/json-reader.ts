@@ -78,10 +78,11 @@ function toRawPlans(value: unknown): RawPlan[] {
   });
 }
 
-/** Texts, numbers and truth values, as text; `null` is absent. */
+/** Texts, numbers and truth values, as text; `null` is absent, and so is a whole number too large to be exact: ids would collide. */
 function scalars(record: Readonly<Record<string, unknown>>): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [name, value] of Object.entries(record).slice(0, limits.attributes)) {
+    if (typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER) continue;
     if (typeof value === "string" || typeof value === "number" || typeof value === "boolean")
       found[name] = String(value);
   }

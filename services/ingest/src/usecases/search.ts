@@ -33,7 +33,7 @@ export function makeSearch(deps: { cache: SearchCache; catalogue: Catalogue; dig
       const answer = await cache.readThrough(window, async () => {
         const { revision, rows } = await catalogue.readPage(window, take);
         if (limit === undefined && rows.length > maxBufferedRows) throw new TooLarge();
-        return { revision, answer: toAnswer(window, rows, revision) };
+        return { revision, answer: toAnswer(window, rows) };
       });
       return { kind: "answer", answer };
     } catch (error) {
@@ -42,14 +42,15 @@ export function makeSearch(deps: { cache: SearchCache; catalogue: Catalogue; dig
     }
   }
 
-  function toAnswer(window: SearchWindow, rows: readonly SearchRow[], revision: number): SearchAnswer {
+  function toAnswer(window: SearchWindow, rows: readonly SearchRow[]): SearchAnswer {
     const { limit } = window;
     const shown = limit === undefined ? rows : rows.slice(0, limit);
     const last = shown.at(-1);
     const link =
       last === undefined || shown.length === rows.length ? undefined : `<${nextPage(window, last)}>; rel="next"`;
     const text = `${open}${shown.map(({ event }) => event).join(",")}${close}`;
-    return { etag: `"${revision.toString(36)}-${digest(text).slice(0, 22)}"`, link, body: Buffer.from(text) };
+    // The link belongs to the answer: the same events may come to have a next page.
+    return { etag: `"${digest(`${link ?? ""}\n${text}`).slice(0, 22)}"`, link, body: Buffer.from(text) };
   }
 
   return (window) => {
