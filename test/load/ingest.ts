@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { startInfra } from "@pricing-engine/hack/infra";
 import { eventually, type SpawnedService, spawnService } from "@pricing-engine/testkit";
 import { type Engine, startEngine } from "../support/engine.ts";
-import { type Round, rssOf, runRound, type Spread, spreadOf, type Target } from "./measure.ts";
+import { cpuMicrosOf, type Round, rssOf, runRound, type Spread, spreadOf, type Target } from "./measure.ts";
 import type { Row } from "./report.ts";
 
 export interface IngestScale {
@@ -151,18 +151,25 @@ async function measureFeed(
   }, 50);
   const changedRates: number[] = [];
   const sameRates: number[] = [];
+  const changedCpu: number[] = [];
+  const sameCpu: number[] = [];
   const storedSeconds: number[] = [];
   let plans = 0;
   for (let round = 1; round <= feedRounds; round += 1) {
     say(`feed ${round} of ${feedRounds}: all new, then all known`);
     const startedMs = performance.now();
+    const cpuMs = (): number => cpuMicrosOf([poller.pid]) / 1000;
+    const beforeMs = cpuMs();
     const changed = await poll(round);
+    changedCpu.push(megabytes / ((cpuMs() - beforeMs) / 1000));
     plans = changed.seen;
     if (changed.changed !== plans) throw new Error(`${changed.changed} of ${plans} plans counted as changed`);
     changedRates.push(megabytes / (changed.durationMs / 1000));
     await drained(round, plans);
     storedSeconds.push((performance.now() - startedMs) / 1000);
+    const betweenMs = cpuMs();
     const same = await poll(round);
+    sameCpu.push(megabytes / ((cpuMs() - betweenMs) / 1000));
     if (same.changed !== 0) throw new Error(`${same.changed} plans counted as changed though none had`);
     sameRates.push(megabytes / (same.durationMs / 1000));
   }
@@ -178,6 +185,8 @@ async function measureFeed(
       digits: 1,
       bar: least,
     },
+    { what: "the same, known: a second of the poller's CPU", spread: spreadOf(sameCpu), unit: "MB", digits: 1 },
+    { what: "the same, new: a second of the poller's CPU", spread: spreadOf(changedCpu), unit: "MB", digits: 1 },
     { what: "from its poll to the last plan stored", spread: spreadOf(storedSeconds), unit: "s" },
     {
       what: "RSS growth of the poller",

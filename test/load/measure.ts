@@ -90,7 +90,7 @@ export async function runRound(
 const ticksPerSecond = 100;
 
 /** User and system time of the processes so far. */
-function cpuMicrosOf(pids: readonly number[]): number {
+export function cpuMicrosOf(pids: readonly number[]): number {
   let ticks = 0;
   for (const pid of pids) {
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
