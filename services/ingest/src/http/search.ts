@@ -17,8 +17,14 @@ export function mountSearch(app: HttpApp, { search }: { search: Search }): void 
     if (!parsed.ok) throw new AppError("validation_failed", { detail: parsed.message });
     const result = await search(parsed.window);
     if (result.kind === "stream") {
-      const body = Readable.toWeb(Readable.from(result.body, { objectMode: false })) as ReadableStream;
-      return new Response(body, { headers: { "content-type": jsonType } });
+      const stream = Readable.from(result.body, { objectMode: false });
+      // Nobody reads the body of an answer whose caller has gone while it waited for its turn.
+      const { signal } = c.req.raw;
+      const drop = () => stream.destroy();
+      signal.addEventListener("abort", drop, { once: true });
+      stream.once("close", () => signal.removeEventListener("abort", drop));
+      if (signal.aborted) drop();
+      return new Response(Readable.toWeb(stream) as ReadableStream, { headers: { "content-type": jsonType } });
     }
     const { answer } = result;
     const headers: Record<string, string> = { "content-type": jsonType, etag: answer.etag };

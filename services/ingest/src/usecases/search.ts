@@ -38,7 +38,7 @@ export function makeSearch(deps: { cache: SearchCache; catalogue: Catalogue; dig
       return { kind: "answer", answer };
     } catch (error) {
       if (!(error instanceof TooLarge)) throw error;
-      return { kind: "stream", body: encodeStream(await catalogue.readAll(window, maxBufferedRows)) };
+      return { kind: "stream", body: await begun(encodeStream(await catalogue.readAll(window, maxBufferedRows))) };
     }
   }
 
@@ -66,7 +66,28 @@ export function makeSearch(deps: { cache: SearchCache; catalogue: Catalogue; dig
 
 class TooLarge extends Error {}
 
-async function* encodeStream(pages: AsyncIterable<readonly SearchRow[]>): AsyncIterable<Uint8Array> {
+/**
+ * The stream with its first piece read: what fails until then is an error with a status, and a generator that has begun is one
+ * whose `finally` runs when its reader goes away, even one who never read.
+ */
+async function begun(stream: AsyncGenerator<Uint8Array, void>): Promise<AsyncIterable<Uint8Array>> {
+  let first: IteratorResult<Uint8Array, void> | undefined = await stream.next();
+  return {
+    [Symbol.asyncIterator]: () => ({
+      async next() {
+        const piece = first ?? (await stream.next());
+        first = undefined;
+        return piece;
+      },
+      async return() {
+        await stream.return();
+        return { done: true, value: undefined };
+      },
+    }),
+  };
+}
+
+async function* encodeStream(pages: AsyncIterable<readonly SearchRow[]>): AsyncGenerator<Uint8Array, void> {
   let begun = false;
   for await (const rows of pages) {
     const text = rows.map(({ event }) => event).join(",");
