@@ -10,15 +10,15 @@ import { describeError } from "./runtime/local/user-error.ts";
 
 async function run(argv: readonly string[]): Promise<number> {
   const [runtime, ...rest] = argv;
-  if (runtime === "dlq" || runtime === "ingest") {
+  if (runtime === "dlq") {
     const here = parseLocalOptions([], process.env, process.cwd());
-    const { runServiceCommand } = await import("./cli/service-command.ts");
-    return here === "help" ? 0 : await runServiceCommand(openStateDir(here.stateDir), runtime, rest);
+    const { runDeadLetters } = await import("./cli/dead-letters.ts");
+    return here === "help" ? 0 : await runDeadLetters(openStateDir(here.stateDir), rest);
   }
-  if (runtime === "orders") {
+  if (runtime === "orders" || runtime === "ingest") {
     const here = parseLocalOptions([], process.env, process.cwd());
     const { runServiceTool } = await import("./cli/service-tool.ts");
-    return here === "help" ? 0 : await runServiceTool("orders", openStateDir(here.stateDir), rest);
+    return here === "help" ? 0 : await runServiceTool(runtime, openStateDir(here.stateDir), rest);
   }
   if (runtime === "payments") {
     const here = parseLocalOptions([], process.env, process.cwd());

@@ -9,7 +9,11 @@ import { UserError } from "../runtime/local/user-error.ts";
 const connectionsSchema = z.object({ kafka: z.string(), postgres: z.string(), redis: z.string() });
 
 /** A command of a service, told where the engine that runs here has its servers. Returns its exit code. */
-export async function runServiceTool(service: "orders", dir: StateDir, args: readonly string[]): Promise<number> {
+export async function runServiceTool(
+  service: "orders" | "ingest",
+  dir: StateDir,
+  args: readonly string[],
+): Promise<number> {
   const told = process.env.ENGINE_NAME !== undefined && process.env.POSTGRES_URL !== undefined;
   const env = told ? process.env : { ...process.env, ...findEngine(dir) };
   const entry = fileURLToPath(new URL(`../../../services/${service}/src/main.ts`, import.meta.url));

@@ -15,8 +15,6 @@ export interface StateDir {
   readonly signingKeysFile: string;
   readonly adminKeyFile: string;
   readonly sourceTokensFile: string;
-  /** Where the servers are, with passwords: for commands. */
-  readonly connectionsFile: string;
   readonly secretsDir: string;
   /** Where the servers are, with their passwords, for tools. */
   readonly connectionsFile: string;
@@ -43,7 +41,6 @@ export function openStateDir(path: string): StateDir {
     signingKeysFile: join(path, "secrets", "signing-keys.json"),
     adminKeyFile: join(path, "secrets", "admin-key"),
     sourceTokensFile: join(path, "secrets", "source-tokens.json"),
-    connectionsFile: join(path, "secrets", "connections.json"),
     secretsDir: join(path, "secrets"),
     connectionsFile: join(path, "secrets", "connections.json"),
     receiptsDir: join(path, "receipts"),
