@@ -41,7 +41,7 @@ function makePorts() {
 
 it("gives the turn of a long answer back, whenever its reader goes away", async () => {
   const logger = makeLogger({ name: "test", level: "fatal" });
-  const lifecycle = makeLifecycle({ logger });
+  const lifecycle = makeLifecycle({ logger, graceMs: 2_000 });
   const app = makeHttpApp({ logger, name: "test", renderError: searchFailureResponse });
   app.get("*", etagResponses());
   const { asked, turns, ...ports } = makePorts();
