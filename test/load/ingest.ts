@@ -14,6 +14,9 @@ export interface IngestScale {
   readonly feedRounds: number;
 }
 
+export const full: IngestScale = { rounds: 5, seconds: 8, feedBytes: 50_000_000, feedRounds: 3 };
+export const quick: IngestScale = { rounds: 3, seconds: 2, feedBytes: 50_000_000, feedRounds: 1 };
+
 type Say = (line: string) => void;
 
 /** How providers fail while searches are measured. */

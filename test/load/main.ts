@@ -13,6 +13,10 @@ const benches: Readonly<Record<string, (quick: boolean, say: Say) => Promise<rea
     const { benchPayments, full, quick: small } = await import("./payments.ts");
     return await benchPayments(quick ? small : full, say);
   },
+  async ingest(quick, say) {
+    const { benchIngest, full, quick: small } = await import("./ingest.ts");
+    return await benchIngest(quick ? small : full, say);
+  },
 };
 const usage = `Usage: pnpm bench ${Object.keys(benches).join("|")} [--quick]
        pnpm bench rinha [--scale 0.2] [--seconds 120] [--faults] [--cpus 1.5]`;
