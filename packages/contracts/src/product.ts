@@ -91,9 +91,12 @@ export const productInput = z
   .meta({ id: "ProductInput", examples: [productExample] });
 export type ProductInput = z.infer<typeof productInput>;
 
+/** An id that a path can name: to URLs these two, escaped or not, are steps within the path. */
+const newProductId = productId.refine((id) => id !== "." && id !== "..", { error: "must not be . or .." });
+
 /** One line of `POST /api/v1/products:import`. */
 export const productImportLine = z
-  .strictObject({ product_id: productId, ...productShape })
+  .strictObject({ product_id: newProductId, ...productShape })
   .superRefine(amountsFitCurrency)
   .meta({ id: "ProductImportLine", examples: [{ product_id: "concert-42-stalls", ...productExample }] });
 export type ProductImportLine = z.infer<typeof productImportLine>;

@@ -32,8 +32,11 @@ export const segment = text({ min: 1, max: maxIdLength }).meta({
   example: "business",
 });
 
-/** A signed token carries the product and the customer's context, so it may be longer than an id. */
-export const decisionId = text({ min: 1, max: 4096 }).meta({
+/**
+ * A signed token carries the product and the customer's context, so it may be longer than an id: three texts of 255 characters, each
+ * of them six as a JSON escape, in base64.
+ */
+export const decisionId = text({ min: 1, max: 8192 }).meta({
   description: "Signed token of one price decision. An order that names it before `valid_until` pays that price.",
   example: "k1.eyJwIjoiY29uY2VydC00Mi1zdGFsbHMifQ.3q2-7w",
 });

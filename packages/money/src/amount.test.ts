@@ -52,6 +52,12 @@ describe("amounts", () => {
     expect(formatMinor(minor, code)).toBe(text);
   });
 
+  it("a sum beyond the safe integers is a bigint", () => {
+    expect(formatMinor(10n ** 18n + 1n, "EUR")).toBe("10000000000000000.01");
+    expect(formatMinor(-5n, "KWD")).toBe("-0.005");
+    expect(formatMinor(-(10n ** 18n), "JPY")).toBe("-1000000000000000000");
+  });
+
   it("are refused beyond what is exact", () => {
     expect(() => formatMinor(2 ** 53, "EUR")).toThrow(MoneyError);
     expect(() => formatMinor(0.5, "EUR")).toThrow(MoneyError);

@@ -27,11 +27,17 @@ export function findAmount(text: string, currency: string): number | undefined {
   }
 }
 
-/** Minor units as the decimal string of the contracts: `formatMinor(1990, "EUR")` is "19.90". */
-export function formatMinor(minor: number, currency: string): string {
+/**
+ * Minor units as the decimal string of the contracts: `formatMinor(1990, "EUR")` is "19.90". A sum over many amounts may
+ * leave the safe integers: it comes as a bigint.
+ */
+export function formatMinor(minor: number | bigint, currency: string): string {
   const digits = minorDigits(currency);
-  const sign = safe(minor) < 0 ? "-" : "";
-  const text = String(Math.abs(minor)).padStart(digits + 1, "0");
+  const whole = typeof minor === "bigint" ? minor : safe(minor);
+  const sign = whole < 0 ? "-" : "";
+  const text = String(whole)
+    .replace("-", "")
+    .padStart(digits + 1, "0");
   return digits === 0 ? `${sign}${text}` : `${sign}${text.slice(0, -digits)}.${text.slice(-digits)}`;
 }
 

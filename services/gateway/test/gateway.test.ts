@@ -293,6 +293,26 @@ describe("POST /api/v1/price", () => {
     expect(answers[0]?.headers.get("x-correlation-id")).toBe("shop-1");
   });
 
+  it("tells each of equal requests in flight the id of its own trace, when the answer is a problem", async () => {
+    const problem = { code: "not_found", traceId: "0".repeat(31).concat("1") };
+    const waiting: ServerResponse[] = [];
+    respond = (_, response) => void waiting.push(response);
+    const before = await countLookups();
+    const requests = Array.from({ length: 20 }, () => post("/api/v1/price", { product_id: "shared-nope" }));
+    const asked = async () => {
+      const { miss, away } = await countLookups();
+      return miss - before.miss + away - before.away;
+    };
+    await expect.poll(asked, { timeout: 8_000 }).toBe(20);
+    await expect.poll(() => waiting.length).toBeGreaterThan(0);
+    const type = { "content-type": "application/problem+json" };
+    for (const response of waiting) response.writeHead(404, type).end(JSON.stringify(problem));
+    for (const answer of await Promise.all(requests)) {
+      const { traceId } = (await answer.json()) as { traceId: string };
+      expect([answer.status, answer.headers.get("traceparent")?.split("-")[1]]).toEqual([404, traceId]);
+    }
+  });
+
   it("passes a 404 of pricing on", async () => {
     respond = (_, response) =>
       void response.writeHead(404, { "content-type": "application/problem+json" }).end('{"code":"not_found"}');

@@ -75,6 +75,11 @@ describe("an import of NDJSON", () => {
     });
   });
 
+  it("takes no id that no path can name", async () => {
+    const result = await importBody([line(".."), line("."), line("...")].join("\n"), ndjson);
+    expect(result).toMatchObject({ imported: 1, rejected: [{ line: 1 }, { line: 2 }] });
+  });
+
   it("shows the first 1,000 rejected lines and counts them all", async () => {
     const result = await importBody("x\n".repeat(1500), ndjson);
     expect(result).toMatchObject({ imported: 0, rejected_total: 1500 });
@@ -158,7 +163,8 @@ describe("an import of CSV", () => {
     ["a column twice", "product_id,product_id\n"],
   ])("with %s is refused whole", async (_, body) => {
     const response = await request("POST", "/api/v1/products:import", body, csv);
-    expect(response.status).toBe(400);
+    const errors = [{ pointer: "", code: "invalid_header" }];
+    expect([response.status, await response.json()]).toMatchObject([400, { code: "validation_failed", errors }]);
   });
 });
 

@@ -504,6 +504,17 @@ describe("a simulation", () => {
     });
   });
 
+  it("sums beyond what a number counts exactly", async () => {
+    const products = Array.from({ length: 100 }, (_, index) => `big-${index}`);
+    await Promise.all(products.map((id) => service.putProduct(id, product({ base_price: "9999999999.99" }))));
+    const policy = { market: [{ name: "hundredfold", adjust: { multiply: "100" } }] };
+    const response = await send("/api/v1/simulations", { policy });
+    expect([response.status, await response.json()]).toMatchObject([
+      200,
+      { totals: [{ products: 100, now: "999999999999.00", simulated: "99999999999900.00" }] },
+    ]);
+  });
+
   it("of a policy that does not compile says where it is wrong", async () => {
     const policy = { customer: [{ name: "bad", when: "signals.demand > 1", adjust: { multiply: "1" } }] };
     const response = await send("/api/v1/simulations", { policy });

@@ -63,8 +63,26 @@ export function makeAskPrice({ upstream, logger }: { upstream: Upstream; logger:
   return (miss) => {
     // Without Redis nobody knows what this caller was shown before, so it may not join an older computation.
     if (miss.ticket.generation === undefined) return ask(miss);
-    return shareFlights(flightKey(miss.ticket), () => ask(miss));
+    return shareFlights(flightKey(miss.ticket), () => ask(miss)).then((answer) => ownProblem(answer, miss));
   };
+}
+
+/** Of a problem that several requests share each is told the id of its own trace. */
+function ownProblem(answer: PriceAnswer, miss: Miss): PriceAnswer {
+  const traceId = spanOf(miss)?.traceId;
+  if (answer.status < 400 || traceId === undefined) return answer;
+  const problem = parseProblem(answer.body);
+  return problem === undefined ? answer : { ...answer, body: Buffer.from(JSON.stringify({ ...problem, traceId })) };
+}
+
+/** Undefined for what was not made by a service of ours. */
+function parseProblem(body: Buffer): { traceId: unknown } | undefined {
+  try {
+    const parsed: unknown = JSON.parse(body.toString("utf8"));
+    return typeof parsed === "object" && parsed !== null && "traceId" in parsed ? parsed : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 async function askOne(upstream: Upstream, { request, ticket, correlationId, tenant }: Miss): Promise<PriceAnswer> {

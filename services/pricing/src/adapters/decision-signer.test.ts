@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { decisionId } from "@pricing-engine/contracts";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Decision } from "../domain/decision.ts";
 import { makeDecisionSigner } from "./decision-signer.ts";
@@ -62,4 +63,24 @@ describe("keys", () => {
       await expect(readSigningKeys(path)).rejects.not.toThrow(/hunter2/);
     },
   );
+});
+
+it("the longest token that a request can make is one that a request may name", () => {
+  const longest = "\u0001".repeat(255);
+  const customer = { prime: true, segment: longest, location: longest };
+  const most = Number.MAX_SAFE_INTEGER;
+  const token = makeDecisionSigner([{ ...older, id: "k".repeat(32) }]).sign({
+    productId: longest,
+    customer,
+    priceMinor: most,
+    currency: "EUR",
+    quantity: 1_000_000,
+    requestedCurrency: "EUR",
+    policyVersion: most,
+    marketSequence: most,
+    listPriceMinor: most,
+    issuedAtMs: Date.UTC(9999, 11),
+    validUntilMs: Date.UTC(9999, 11) + 86_400_000,
+  });
+  expect(decisionId.safeParse(token).success).toBe(true);
 });

@@ -102,8 +102,9 @@ function readHeader(record: readonly Buffer[]): Column[] {
   const names = record.map((cell) => (decode(cell) ?? "").trim());
   const columns = names.flatMap((name) => productCsvColumns.filter((column) => column === name));
   if (columns.length !== names.length || new Set(columns).size !== columns.length) {
-    const detail = `the first line must name columns, each once, out of ${productCsvColumns.join(", ")}`;
-    throw new AppError("validation_failed", { detail });
+    const message = `must name columns, each once, out of ${productCsvColumns.join(", ")}`;
+    const fieldErrors = [{ pointer: "", code: "invalid_header", message: `the first line ${message}` }];
+    throw new AppError("validation_failed", { detail: `the first line ${message}`, fieldErrors });
   }
   return columns;
 }

@@ -85,10 +85,11 @@ interface Page {
   readonly current: CompiledPolicy | undefined;
 }
 
+/** Prices are safe integers, their sums need not be. */
 interface Sum {
   products: number;
-  nowMinor: number;
-  simulatedMinor: number;
+  nowMinor: bigint;
+  simulatedMinor: bigint;
 }
 
 function* simulatePage(
@@ -114,10 +115,10 @@ function* simulatePage(
       continue;
     }
     const { currency } = before;
-    const sum = sums.get(currency) ?? { products: 0, nowMinor: 0, simulatedMinor: 0 };
+    const sum = sums.get(currency) ?? { products: 0, nowMinor: 0n, simulatedMinor: 0n };
     sum.products += 1;
-    sum.nowMinor += before.minor;
-    sum.simulatedMinor += after.minor;
+    sum.nowMinor += BigInt(before.minor);
+    sum.simulatedMinor += BigInt(after.minor);
     sums.set(currency, sum);
     const market = basis.market.currency;
     yield {
