@@ -19,7 +19,7 @@ import { endLeftovers } from "../runtime/local/child-records.ts";
 import { findNeededInfra, needsReceipts, resolveConnections } from "../runtime/local/connections.ts";
 import { makeLocalRuntime } from "../runtime/local/local-runtime.ts";
 import { type LogSink, makeLogSink, shortenLogLine } from "../runtime/local/log-sink.ts";
-import { describePortOwner, findFreePort, isPortFree } from "../runtime/local/port-owner.ts";
+import { findFreePort, findListenProblem } from "../runtime/local/port-owner.ts";
 import {
   ensureAdminKey,
   ensureSigningKeys,
@@ -130,12 +130,8 @@ async function refuseToCollide(dir: StateDir, options: LocalOptions, { resource 
   }
   // A leftover of a killed start may still hold the port for a moment: it is ended first.
   await endLeftovers(dir.childrenFile, 2000);
-  if (resource.spec.gateway !== undefined && !(await isPortFree(options.port, options.host))) {
-    const owner = describePortOwner(options.port);
-    throw new UserError(
-      `port ${options.port} is in use${owner === undefined ? "" : ` by ${owner}`}: end it, or choose another port with --port`,
-    );
-  }
+  const problem = resource.spec.gateway && (await findListenProblem(options.port, options.host));
+  if (problem !== undefined) throw new UserError(problem);
 }
 
 type Starting = Pick<Running, "options" | "dir" | "progress" | "sink" | "hooks">;

@@ -505,8 +505,8 @@ describe("a simulation", () => {
   });
 
   it("sums beyond what a number counts exactly", async () => {
-    const products = Array.from({ length: 100 }, (_, index) => `big-${index}`);
-    await Promise.all(products.map((id) => service.putProduct(id, product({ base_price: "9999999999.99" }))));
+    const most = product({ base_price: "9999999999.99" });
+    await service.writeProducts(Array.from({ length: 100 }, (_, index) => toWrite(`big-${index}`, most)));
     const policy = { market: [{ name: "hundredfold", adjust: { multiply: "100" } }] };
     const response = await send("/api/v1/simulations", { policy });
     expect([response.status, await response.json()]).toMatchObject([

@@ -2,13 +2,28 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
 
-/** Whether someone listens there. Asked without `SO_REUSEPORT`, so a sharing listener counts too. */
-export function isPortFree(port: number, host: string): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
+/**
+ * Why nobody can listen there, and what to do; undefined when one can. Asked without `SO_REUSEPORT`, so a sharing
+ * listener counts too.
+ */
+export async function findListenProblem(port: number, host: string): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<NodeJS.ErrnoException | undefined>();
   const server = createServer();
-  server.once("error", () => resolve(false));
-  server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
-  return promise;
+  server.once("error", resolve);
+  server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(undefined)));
+  const error = await promise;
+  switch (error?.code) {
+    case undefined:
+      return error?.message;
+    case "EADDRINUSE": {
+      const owner = describePortOwner(port);
+      return `port ${port} is in use${owner === undefined ? "" : ` by ${owner}`}: end it, or choose another port with --port`;
+    }
+    case "EACCES":
+      return `port ${port} may not be used without more rights: choose one above 1023 with --port`;
+    default:
+      return `this machine cannot listen at ${host} (${error?.code}): choose another address with --host`;
+  }
 }
 
 /** A port that nobody uses now. */
@@ -27,7 +42,7 @@ export function findFreePort(host: string): Promise<number> {
 }
 
 /** Who listens on a TCP port, for a message: `node (pid 123)`; undefined when that cannot be seen. */
-export function describePortOwner(port: number): string | undefined {
+function describePortOwner(port: number): string | undefined {
   try {
     return process.platform === "linux" ? ownerFromProc(port) : ownerFromLsof(port);
   } catch {

@@ -6,11 +6,14 @@ export class UserError extends Error {
   }
 }
 
+const unusablePlace: ReadonlySet<string> = new Set(["EACCES", "EROFS", "ENOTDIR", "EEXIST"]);
+
 /** What to show for any error: no stack for what a person can repair. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = "code" in error ? error.code : undefined;
   if (code === "ENOSPC") return `the disk is full: ${error.message}. Free some space and start again`;
-  if (code === "EACCES" || code === "EROFS") return `${error.message}. Choose another place with --state-dir`;
+  if (typeof code === "string" && unusablePlace.has(code))
+    return `${error.message}. Choose another place with --state-dir`;
   return error.message;
 }

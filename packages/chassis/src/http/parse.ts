@@ -28,7 +28,10 @@ export async function readJson(c: HttpContext): Promise<unknown> {
   if (bytes.byteLength === 0) return undefined;
   const type = c.req.header("content-type");
   const encoding = c.req.header("content-encoding");
-  if ((type !== undefined && !jsonType.test(type.trim())) || (encoding !== undefined && encoding !== "identity")) {
+  if (
+    (type !== undefined && type.trim() !== "" && !jsonType.test(type.trim())) ||
+    (encoding !== undefined && encoding !== "identity")
+  ) {
     throw new AppError("unsupported_media_type", { detail: "send application/json, not compressed" });
   }
   return parseJson(bytes);

@@ -1,4 +1,4 @@
-import { pipeline, Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { AppError } from "@pricing-engine/chassis/errors";
 import { addLogFields, type HttpApp, type HttpContext } from "@pricing-engine/chassis/http";
@@ -49,7 +49,7 @@ async function* openBody(c: HttpContext): AsyncGenerator<Buffer> {
   }
   const { body } = c.req.raw;
   const incoming: Readable = c.env?.incoming ?? (body === null ? Readable.from([]) : Readable.fromWeb(body));
-  const bytes = encoding === "gzip" ? pipeline(incoming, createGunzip(), () => undefined) : incoming;
+  const bytes = encoding === "gzip" ? unpack(incoming) : incoming;
   try {
     for await (const chunk of bytes.iterator({ destroyOnReturn: false })) yield chunk;
   } catch (error) {
@@ -57,5 +57,18 @@ async function* openBody(c: HttpContext): AsyncGenerator<Buffer> {
       cause: error,
       detail: "the body ended early or is not what its encoding says",
     });
+  } finally {
+    // What is left of the body is drained once the answer is sent.
+    if (bytes !== incoming) incoming.unpipe();
   }
+}
+
+/** Not a pipeline: that would destroy the request, and with it the connection, before anybody is told what is wrong. */
+function unpack(incoming: Readable): Readable {
+  const unpacked = createGunzip();
+  const endEarly = () => {
+    if (!incoming.readableEnded) unpacked.destroy(new Error("the body ended early"));
+  };
+  incoming.once("error", endEarly).once("close", endEarly);
+  return incoming.pipe(unpacked);
 }
