@@ -47,8 +47,7 @@ async function* openBody(c: HttpContext): AsyncGenerator<Buffer> {
   if (encoding !== "identity" && encoding !== "gzip") {
     throw new AppError("unsupported_media_type", { detail: "send gzip or no content-encoding" });
   }
-  const { body } = c.req.raw;
-  const incoming: Readable = c.env?.incoming ?? (body === null ? Readable.from([]) : Readable.fromWeb(body));
+  const incoming: Readable = c.env?.incoming ?? readableOf(c.req.raw.body);
   const bytes = encoding === "gzip" ? unpack(incoming) : incoming;
   try {
     for await (const chunk of bytes.iterator({ destroyOnReturn: false })) yield chunk;
@@ -63,9 +62,16 @@ async function* openBody(c: HttpContext): AsyncGenerator<Buffer> {
   }
 }
 
+/** Only where there is no socket's stream: to ask for the other one is to put a second reader on it, which pauses it when it is full. */
+function readableOf(body: Request["body"]): Readable {
+  return body === null ? Readable.from([]) : Readable.fromWeb(body);
+}
+
 /** Not a pipeline: that would destroy the request, and with it the connection, before anybody is told what is wrong. */
 function unpack(incoming: Readable): Readable {
   const unpacked = createGunzip();
+  // Whoever reads is told by the iterator; without a listener an error that comes later would end the process.
+  unpacked.on("error", () => undefined);
   const endEarly = () => {
     if (!incoming.readableEnded) unpacked.destroy(new Error("the body ended early"));
   };
