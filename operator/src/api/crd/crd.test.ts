@@ -71,6 +71,14 @@ describe("toStructural", () => {
     expect(() => toStructural({ type: ["string", "null"] }, "spec.x")).toThrow("spec.x: needs one type");
   });
 
+  it("writes a section's default out, since the API server judges it as it stands", () => {
+    const port = { type: "integer", default: 1 };
+    const inner = { type: "object", default: {}, properties: { port, name: { type: "string" } } };
+    const outer = { type: "object", default: {}, properties: { inner } };
+    expect(toStructural(outer).default).toEqual({ inner: { port: 1 } });
+    expect(toStructural({ ...inner, default: { port: 2 } }).default).toEqual({ port: 2 });
+  });
+
   it("writes an exclusive bound as OpenAPI 3.0 does", () => {
     expect(toStructural({ type: "number", exclusiveMinimum: 0 })).toEqual({
       type: "number",

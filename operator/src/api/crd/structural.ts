@@ -64,7 +64,18 @@ export function toStructural(node: SchemaNode, path = ""): SchemaNode {
     else result.additionalProperties = toStructural(node.additionalProperties, `${path}.*`);
   }
   if (node.items !== undefined) result.items = toStructural(node.items, `${path}[]`);
-  return result;
+  return withWholeDefault(result);
+}
+
+/**
+ * A section that fills itself in has the default `{}`; the API server checks a default by the rules before it fills in
+ * what is below, and would miss the fields that a rule reads. So a default is written out.
+ */
+function withWholeDefault(node: SchemaNode): SchemaNode {
+  const { default: own, properties } = node;
+  if (properties === undefined || typeof own !== "object") return node;
+  const inner = Object.entries(properties).filter(([, child]) => child.default !== undefined);
+  return { ...node, default: { ...Object.fromEntries(inner.map(([name, child]) => [name, child.default])), ...own } };
 }
 
 /** Quantities may be written as numbers. The only union of the resource. */
