@@ -188,6 +188,12 @@ async function run(plan: Plan): Promise<void> {
       await worker.charger.sweep().catch(() => undefined);
     }
   };
+  const refundLoop = async (worker: Worker): Promise<void> => {
+    while (worker.alive) {
+      await pause(worker);
+      await worker.charger.sweepRefunds().catch(() => undefined);
+    }
+  };
   const assign = (worker: Worker, partitions: number[]): void => {
     const fresh = partitions.filter((partition) => !worker.partitions.includes(partition));
     worker.partitions = partitions;
@@ -222,6 +228,7 @@ async function run(plan: Plan): Promise<void> {
     workers.push(worker);
     assign(worker, partitions);
     void sweepLoop(worker);
+    void refundLoop(worker);
     return worker;
   };
 
