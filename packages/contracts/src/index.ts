@@ -103,6 +103,13 @@ export {
   orderCommandMessage,
 } from "./order-message.ts";
 export {
+  type OrderQuote,
+  type QuotesRequest,
+  type QuotesResponse,
+  quotesRequest,
+  quotesResponse,
+} from "./order-quote.ts";
+export {
   findPaymentAmountMinor,
   type PaymentRequest,
   type PaymentResponse,

@@ -3,6 +3,7 @@ export { type BatchConsumerOptions, type MessageBatch, runBatchConsumer } from "
 export { type ConsumerOptions, runConsumer } from "./consumer.ts";
 export type { Consumer, ConsumerHealth, RetryPolicy } from "./consumer-options.ts";
 export { type DeadLetterCommand, makeDeadLetterCommand } from "./dead-letter-command.ts";
+export { makeDeadLetter } from "./dead-letter-record.ts";
 export { type DeadLetter, type DeadLetterSummary, type DeadLetters, makeDeadLetters } from "./dead-letters.ts";
 export { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
 export { type Kafka, type KafkaOptions, makeKafka } from "./kafka.ts";

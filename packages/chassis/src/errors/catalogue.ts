@@ -21,6 +21,24 @@ export const errorCatalogue = {
     retryable: false,
     logLevel: "info",
   },
+  order_exists: { status: 409, title: "The key has placed an order already", retryable: false, logLevel: "info" },
+  order_too_late: { status: 409, title: "The order can no longer be cancelled", retryable: false, logLevel: "info" },
+  stock_differs: { status: 409, title: "The stock does not allow this change", retryable: false, logLevel: "info" },
+  idempotency_mismatch: {
+    status: 422,
+    title: "The key was used for another request",
+    retryable: false,
+    logLevel: "info",
+  },
+  unknown_product: { status: 422, title: "A product is not known", retryable: false, logLevel: "info" },
+  price_differs: { status: 422, title: "The price is another one", retryable: false, logLevel: "info" },
+  mixed_currencies: {
+    status: 422,
+    title: "The items are sold in several currencies",
+    retryable: false,
+    logLevel: "info",
+  },
+  decision_unusable: { status: 422, title: "The decision cannot be used", retryable: false, logLevel: "info" },
   rate_limited: { status: 429, title: "Too many requests", retryable: true, logLevel: "info" },
   headers_too_large: { status: 431, title: "The headers are too large", retryable: false, logLevel: "info" },
   // Us, and what we stand on.
@@ -40,6 +58,8 @@ export const errorCatalogue = {
   migrations_locked: { status: 503, title: "Migrations wait for a lock", retryable: true, logLevel: "error" },
   kafka_unavailable: { status: 503, title: "The message broker is not available", retryable: true, logLevel: "warn" },
   publish_unknown: { status: 503, title: "The outcome of a publish is not known", retryable: true, logLevel: "error" },
+  receipt_refused: { status: 422, title: "The store refuses a receipt", retryable: true, logLevel: "error" },
+  notification_failed: { status: 503, title: "A notification was not taken", retryable: true, logLevel: "warn" },
   invalid_message: { status: 422, title: "A message does not fit its schema", retryable: false, logLevel: "error" },
 } as const satisfies Record<string, ErrorDefinition>;
 

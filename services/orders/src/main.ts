@@ -1,0 +1,59 @@
+import { type Lifecycle, runMain } from "@pricing-engine/chassis/lifecycle";
+import { makeLogger } from "@pricing-engine/chassis/log";
+import { findRole, loadApiConfig, loadDatabaseConfig, loadDeadLetterConfig, loadStageConfig, roles } from "./config.ts";
+import { runApi } from "./roles/api.ts";
+import { runDeadLetters } from "./roles/dead-letters.ts";
+import { migrate } from "./roles/migrate.ts";
+import { runStage } from "./roles/stage.ts";
+import { runTrace } from "./roles/trace.ts";
+
+const args = process.argv.slice(2);
+const role = findRole(args, process.env);
+
+/** A command: what it opens it closes, and its end is the process's. */
+async function runCommand(name: string, command: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await command();
+  } catch (error) {
+    makeLogger({ name, level: "info" }).fatal({ err: error }, error instanceof Error ? error.message : "failed");
+    process.exitCode = 1;
+  }
+}
+
+switch (role) {
+  case "api":
+    runMain("orders-api", (lifecycle: Lifecycle, logger) => runApi(loadApiConfig(process.env), lifecycle, logger));
+    break;
+  case "inventory":
+  case "payment":
+  case "fulfillment":
+  case "notification":
+    runMain(`orders-${role}`, (lifecycle: Lifecycle, logger) =>
+      runStage(role, loadStageConfig(role, process.env), lifecycle, logger),
+    );
+    break;
+  case "migrate":
+    await runCommand("orders-migrate", async () => {
+      const logger = makeLogger({ name: "orders-migrate", level: "info" });
+      await migrate(loadDatabaseConfig(process.env).POSTGRES_URL, logger);
+      return 0;
+    });
+    break;
+  case "trace":
+    await runCommand("orders-trace", () =>
+      runTrace(args.slice(1), loadDatabaseConfig(process.env), (line) => void process.stdout.write(`${line}\n`)),
+    );
+    break;
+  case "dlq":
+    await runCommand("orders-dlq", () =>
+      runDeadLetters(
+        args.slice(1),
+        loadDeadLetterConfig(process.env),
+        makeLogger({ name: "orders-dlq", level: "warn" }),
+      ),
+    );
+    break;
+  case undefined:
+    process.stderr.write(`usage: orders ${roles.join("|")}\n`);
+    process.exitCode = 2;
+}

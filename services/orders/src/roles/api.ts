@@ -1,0 +1,56 @@
+import { makeHttpApp, serveHttp } from "@pricing-engine/chassis/http";
+import type { Lifecycle } from "@pricing-engine/chassis/lifecycle";
+import type { Logger } from "@pricing-engine/chassis/log";
+import { query } from "@pricing-engine/postgres";
+import { findKeyState, pruneKeys } from "../adapters/idempotency-store.ts";
+import { readLoad } from "../adapters/load.ts";
+import { listOrders, readOrder } from "../adapters/order-reader.ts";
+import { makePricingClient } from "../adapters/pricing-client.ts";
+import { makeLinkReceipt } from "../adapters/receipt-links.ts";
+import { type ApiConfig, s3Of } from "../config.ts";
+import { mountInventory, mountLoad } from "../http/inventory.ts";
+import { mountOrders } from "../http/orders.ts";
+import { makeCancelOrder } from "../usecases/cancel-order.ts";
+import { deadlineMs } from "../usecases/deadline.ts";
+import { makeInventory } from "../usecases/inventory.ts";
+import { makePlaceOrder } from "../usecases/place-order.ts";
+import { openResources, startRelay } from "./resources.ts";
+import { runEvery } from "./run-every.ts";
+
+const name = "orders-api";
+const pruneEveryMs = 60_000;
+const pruneBite = 5_000;
+
+/** Takes orders, answers about them, and keeps the inventory. */
+export async function runApi(
+  config: ApiConfig,
+  lifecycle: Lifecycle,
+  logger: Logger,
+): Promise<{ httpPort: number; metricsPort: number }> {
+  const resources = await openResources(name, config, lifecycle, logger);
+  const { pool, settings, metricsPort } = resources;
+  startRelay(resources, lifecycle, logger);
+  const pricing = makePricingClient(config.PRICING_URL);
+  lifecycle.defer("pricing connections", () => pricing.close());
+  const link = makeLinkReceipt(s3Of(config));
+  const deps = { pool, prefix: config.prefix, settings: () => settings().orders };
+  const app = makeHttpApp({ logger, name });
+  mountOrders(app, {
+    placeOrder: makePlaceOrder({ ...deps, pricing, idempotencyTtlMs: () => settings().gateway.idempotencyTtlMs }),
+    cancelOrder: makeCancelOrder(deps),
+    async findKey(tenantId, key) {
+      const found = await query(pool, deadlineMs, (on) => findKeyState(on, tenantId, key));
+      if (found === undefined) return { exists: false };
+      const { orderId: order_id, status, expiresAt: expires_at } = found;
+      return { exists: true, order_id, ...(status === undefined ? {} : { status }), expires_at };
+    },
+    readOrder: (orderId, tenantId) => readOrder(pool, link, orderId, tenantId),
+    listOrders: (filter, limit) => listOrders(pool, link, filter, limit),
+  });
+  mountInventory(app, makeInventory({ pool, pricing, prefix: config.prefix }));
+  mountLoad(app, () => readLoad(pool));
+  const prune = (): Promise<number> => query(pool, deadlineMs, (on) => pruneKeys(on, pruneBite));
+  runEvery("prune keys", pruneEveryMs, prune, { signal: lifecycle.signal, logger });
+  const { port: httpPort } = await serveHttp({ app, port: config.HTTP_PORT, host: config.HTTP_HOST, lifecycle });
+  return { httpPort, metricsPort };
+}

@@ -1,0 +1,20 @@
+import type { Logger } from "@pricing-engine/chassis/log";
+import { makeDeadLetterCommand, makeDeadLetters, makeKafka, makeKafkaAdmin, makeProducer } from "@pricing-engine/kafka";
+
+/** `dlq list|show|replay`; resolves with the exit code. */
+export async function runDeadLetters(
+  args: string[],
+  config: { KAFKA_BROKERS: string[]; prefix: string },
+  logger: Logger,
+): Promise<number> {
+  const kafka = makeKafka({ brokers: config.KAFKA_BROKERS, clientId: "orders-dlq", logger });
+  const admin = makeKafkaAdmin({ kafka });
+  const producer = makeProducer({ kafka });
+  try {
+    const deadLetters = makeDeadLetters({ kafka, admin, producer, prefix: config.prefix });
+    const command = makeDeadLetterCommand({ deadLetters, write: (line) => process.stdout.write(`${line}\n`) });
+    return await command(args);
+  } finally {
+    await Promise.all([producer.close(), admin.close()]);
+  }
+}

@@ -1,0 +1,24 @@
+import type { Logger } from "@pricing-engine/chassis/log";
+
+/** Runs a job again and again, `everyMs` (with a tenth of jitter) after its end, until the signal. A fault is logged. */
+export function runEvery(
+  name: string,
+  everyMs: number,
+  job: () => Promise<unknown>,
+  { signal, logger }: { signal: AbortSignal; logger: Logger },
+): void {
+  let timer: NodeJS.Timeout | undefined;
+  const plan = (): void => {
+    timer = setTimeout(() => void run(), everyMs * (0.9 + Math.random() * 0.2));
+  };
+  const run = async (): Promise<void> => {
+    try {
+      await job();
+    } catch (error) {
+      if (!signal.aborted) logger.warn({ err: error, job: name }, "a job failed, the next run comes");
+    }
+    if (!signal.aborted) plan();
+  };
+  signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+  plan();
+}

@@ -1,0 +1,87 @@
+import { AppError } from "@pricing-engine/chassis/errors";
+import { claimInbox, type OutboxRow, type Pool, query, withTransaction } from "@pricing-engine/postgres";
+import type { Order, OrderRef } from "../adapters/order-rows.ts";
+import { findOrder, lockOrder, readLines } from "../adapters/order-store.ts";
+import { keepReceipt } from "../adapters/receipt-rows.ts";
+import type { ReceiptStore } from "../adapters/receipt-store.ts";
+import { schemaName } from "../adapters/schema.ts";
+import { makeReceipt } from "../domain/receipt.ts";
+import { deadlineMs } from "./deadline.ts";
+import { type MoveDeps, moveOrder } from "./move-order.ts";
+
+export interface Attempt {
+  /** The message's, the same on each delivery of it. */
+  readonly messageId: string;
+  readonly attempt: number;
+  readonly deadLetter: (reason: string) => OutboxRow;
+}
+
+export type FulfilOrder = (ref: OrderRef, attempt: Attempt) => Promise<void>;
+
+const consumer = "fulfillment";
+
+/**
+ * Writes the receipt, then says so. The bytes of a receipt are the order's alone, so writing it again changes nothing; one whose order
+ * was cancelled meanwhile is deleted again. A store that is away or full is an outage. A receipt that the store refuses is this order's
+ * own fault: counted on the order, so that the last failure, its refund and its dead letter are one transaction.
+ *
+ * @throws AppError `receipt_refused` while there are attempts left
+ */
+export function makeFulfilOrder(deps: MoveDeps & { pool: Pool; receipts: ReceiptStore }): FulfilOrder {
+  const { pool, receipts } = deps;
+  return async (ref, attempt) => {
+    const found = await query(pool, deadlineMs, async (on) => {
+      const order = await findOrder(on, ref);
+      return order && { order, lines: order.state.status === "paid" ? await readLines(on, ref) : [] };
+    });
+    if (found === undefined || isFulfilled(found.order)) return;
+    const { order, lines } = found;
+    if (order.state.status !== "paid") {
+      // Cancelled while an earlier delivery, which may have died, was writing.
+      await receipts.remove(order);
+      return;
+    }
+    const written = await receipts.write(order, makeReceipt({ ...order, placedAt: order.createdAt, lines }));
+    if (written.kind === "refused") return fail(deps, ref, attempt, written.reason);
+    const outcome = await withTransaction(
+      pool,
+      async (tx) => {
+        const locked = await lockOrder(tx, ref);
+        if (locked === undefined) return undefined;
+        if (locked.state.status !== "paid") return isFulfilled(locked);
+        await keepReceipt(tx, ref, written);
+        await moveOrder(tx, locked, { type: "fulfilment_succeeded" }, deps);
+        return true;
+      },
+      { deadlineMs },
+    );
+    if (outcome !== true) await receipts.remove(order);
+  };
+}
+
+function isFulfilled({ state }: Order): boolean {
+  return state.status === "fulfilled" || state.status === "notified";
+}
+
+async function fail(
+  deps: MoveDeps & { pool: Pool },
+  ref: OrderRef,
+  { messageId, attempt, deadLetter }: Attempt,
+  reason: string,
+): Promise<void> {
+  const isOver = await withTransaction(
+    deps.pool,
+    async (tx) => {
+      const order = await lockOrder(tx, ref);
+      if (order?.state.status !== "paid") return true;
+      // After a crash between this commit and the message's retry the same attempt comes again: it counts once.
+      const fresh = await claimInbox(tx, { schema: schemaName, consumer, messageId: `${messageId}.${attempt}` });
+      if (!fresh) return false;
+      const event = { type: "fulfilment_failed", reason } as const;
+      const step = await moveOrder(tx, order, event, deps, { deadLetter, comesAgain: true });
+      return step.kind === "moved" && step.state.status !== "paid";
+    },
+    { deadlineMs },
+  );
+  if (!isOver) throw new AppError("receipt_refused", { detail: reason });
+}

@@ -1,0 +1,72 @@
+import { AppError } from "@pricing-engine/chassis/errors";
+import type { InventoryInput, InventoryResponse } from "@pricing-engine/contracts";
+import { appendOutbox, type Pool, query, withTransaction } from "@pricing-engine/postgres";
+import { findLevel, lockLevels, writeStock } from "../adapters/inventory-store.ts";
+import { stockRow } from "../adapters/outbox-rows.ts";
+import type { PricingClient } from "../adapters/pricing-client.ts";
+import { schemaName } from "../adapters/schema.ts";
+import { isNews } from "../domain/low-stock.ts";
+import { deadlineMs } from "./deadline.ts";
+
+export interface Inventory {
+  get(productId: string): Promise<InventoryResponse>;
+  change(productId: string, change: InventoryInput): Promise<InventoryResponse>;
+}
+
+const maxStock = 2_147_483_647;
+
+/** Each throws AppError `not_found` for a product that is not known or whose stock nobody counts; `change` `stock_differs` too. */
+export function makeInventory(deps: {
+  pool: Pool;
+  pricing: Pick<PricingClient, "findInitialStock">;
+  prefix: string;
+}): Inventory {
+  const { pool, pricing, prefix } = deps;
+
+  const initialStock = async (productId: string): Promise<number> => {
+    const initial = await pricing.findInitialStock(productId);
+    if (initial === undefined) throw new AppError("not_found", { detail: `there is no product "${productId}"` });
+    if (initial === null) {
+      throw new AppError("not_found", { detail: `the stock of product "${productId}" is not counted` });
+    }
+    return initial;
+  };
+
+  return {
+    async get(productId) {
+      const level = await query(pool, deadlineMs, (on) => findLevel(on, productId));
+      if (level !== undefined) return { stock: level.stock, reserved: level.reserved };
+      return { stock: await initialStock(productId), reserved: 0 };
+    },
+    async change(productId, change) {
+      const known = await query(pool, deadlineMs, (on) => findLevel(on, productId));
+      const initial = known === undefined ? await initialStock(productId) : 0;
+      return withTransaction(
+        pool,
+        async (tx) => {
+          const level = (await lockLevels(tx, new Map([[productId, initial]]))).get(productId);
+          if (level === undefined) throw new AppError("internal");
+          const stock = levelAfter(level.stock, change);
+          const { reserved, fullStock } = await writeStock(tx, productId, stock);
+          const rows = isNews(fullStock, level.stock, stock) ? [stockRow(prefix, { productId, stock })] : [];
+          await appendOutbox(tx, { schema: schemaName }, rows);
+          return { stock, reserved };
+        },
+        { deadlineMs },
+      );
+    },
+  };
+}
+
+function levelAfter(stock: number, change: InventoryInput): number {
+  if ("expected" in change) {
+    if (change.expected === stock) return change.stock;
+    throw new AppError("stock_differs", { detail: `the stock is ${stock}`, extensions: { stock } });
+  }
+  const next = stock + change.delta;
+  if (next >= 0 && next <= maxStock) return next;
+  throw new AppError("stock_differs", {
+    detail: `the stock is ${stock}: it must stay between 0 and ${maxStock}`,
+    extensions: { stock },
+  });
+}

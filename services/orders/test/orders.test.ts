@@ -1,0 +1,194 @@
+import { readdir } from "node:fs/promises";
+import { eventually } from "@pricing-engine/testkit";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type RunningOrders, startOrders } from "./support/engine.ts";
+
+describe("an order from the request to the notification", { timeout: 240_000 }, () => {
+  let orders: RunningOrders;
+  beforeAll(async () => {
+    orders = await startOrders();
+  });
+  afterAll(async () => {
+    await orders[Symbol.asyncDispose]();
+  });
+
+  const body = (more: Record<string, unknown> = {}) => ({
+    customer_id: "customer-7",
+    items: [{ product_id: "PROD-001", quantity: 2 }],
+    ...more,
+  });
+
+  it("is reserved, charged, given a receipt and told of, in one trace", async () => {
+    await orders.product("PROD-001", 100);
+    const placed = await orders.call("POST", "/orders", body({ idempotency_key: "first" }));
+    expect(placed).toMatchObject({ status: 202, body: { status: "placed", total: "20.00", idempotency_key: "first" } });
+    const orderId = String(placed.body.order_id);
+    // Readable as soon as the answer is out.
+    expect((await orders.order(orderId)).items).toMatchObject([{ product_id: "PROD-001", quantity: 2 }]);
+    const order = await orders.reaches(orderId, "notified");
+    expect(order.transitions.map(({ to, event }) => `${event} ${to}`)).toEqual([
+      "order_placed placed",
+      "stock_reserved reserved",
+      "charge_settled paid",
+      "fulfilment_succeeded fulfilled",
+      "notification_sent notified",
+    ]);
+    expect(new Set(order.transitions.map(({ trace_id }) => trace_id)).size).toBe(1);
+    expect(order).toMatchObject({ total: "20.00", refund: "none", notification: "sent" });
+    expect(order.receipt_url).toMatch(/^file:.*\.html$/);
+    expect(
+      (await orders.processors.default.dump()).map(({ correlationId, amountMinor }) => [correlationId, amountMinor]),
+    ).toEqual([[order.payment_id, 2000]]);
+    const inventory = await orders.call("GET", "/api/v1/inventory/PROD-001");
+    expect(inventory.body).toEqual({ stock: 98, reserved: 0 });
+    const { output } = await orders.command("trace", orderId);
+    expect(output).toContain("charge_settled");
+    expect(output).toContain(order.transitions[0]?.trace_id ?? "no trace");
+  });
+
+  it("is placed once by 50 concurrent repeats of one key, and answered the same", async () => {
+    const before = (await orders.processors.default.dump()).length;
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, () => orders.call("POST", "/orders", body(), { "idempotency-key": "repeated" })),
+    );
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]));
+    const ids = new Set(answers.map((answer) => String(answer.body.order_id)));
+    expect(ids.size).toBe(1);
+    expect(answers.filter(({ headers }) => headers.get("idempotent-replayed") === "true")).toHaveLength(49);
+    const [id = ""] = ids;
+    await orders.reaches(id, "notified");
+    expect((await orders.processors.default.dump()).length).toBe(before + 1);
+
+    const field = await orders.call("POST", "/orders", body({ idempotency_key: "repeated" }));
+    expect(field).toMatchObject({ status: 409, body: { code: "order_exists", existing_order_id: id } });
+    const other = await orders.call("POST", "/orders", body({ customer_id: "another" }), {
+      "idempotency-key": "repeated",
+    });
+    expect(other).toMatchObject({ status: 422, body: { code: "idempotency_mismatch" } });
+    const state = await orders.call("POST", "/orders", { action: "check_idempotency", idempotency_key: "repeated" });
+    expect(state).toMatchObject({ status: 200, body: { exists: true, order_id: id, status: "notified" } });
+    const unknown = await orders.call("POST", "/orders", { action: "check_idempotency", idempotency_key: "unknown" });
+    expect(unknown.body).toEqual({ exists: false });
+  });
+
+  it("is sold until the stock ends: 10 of 200, and the others are charged nothing", async () => {
+    await orders.product("scarce", 10);
+    const before = new Set((await orders.processors.default.dump()).map(({ correlationId }) => correlationId));
+    const ids = await Promise.all(Array.from({ length: 200 }, () => orders.place("scarce")));
+    const ends = await Promise.all(ids.map((id) => orders.reaches(id, "notified", "rejected")));
+    expect(ends.filter(({ status }) => status === "notified")).toHaveLength(10);
+    expect(ends.filter(({ reason }) => reason === "out of stock: scarce")).toHaveLength(190);
+    const charged = (await orders.processors.default.dump()).filter(({ correlationId }) => !before.has(correlationId));
+    const sold = ends.filter(({ status }) => status === "notified").map(({ payment_id }) => payment_id);
+    expect(charged.map(({ correlationId }) => correlationId).sort()).toEqual(sold.sort());
+    expect((await orders.call("GET", "/api/v1/inventory/scarce")).body).toEqual({ stock: 0, reserved: 0 });
+  });
+
+  it("costs nothing when it is free", async () => {
+    await orders.product("gift", null, "0.00");
+    const before = (await orders.processors.default.dump()).length;
+    const order = await orders.reaches(await orders.place("gift"), "notified");
+    expect(order.total).toBe("0.00");
+    expect((await orders.processors.default.dump()).length).toBe(before);
+  });
+
+  it("pays the price of the decision that it names, and no price that differs", async () => {
+    await orders.product("moving", null);
+    const decided = await orders.pricing("POST", "/api/v1/price", { product_id: "moving" });
+    const put = { name: "Moving", base_price: "12.00", currency: "EUR" };
+    expect((await orders.pricing("PUT", "/api/v1/products/moving", put)).status).toBe(200);
+    const line = { product_id: "moving", quantity: 3 };
+    const place = (more: Record<string, unknown>, key: string) =>
+      orders.call("POST", "/orders", { customer_id: "c", items: [{ ...line, ...more }] }, { "idempotency-key": key });
+    expect((await place({ decision_id: decided.body.decision_id }, "decided")).body.total).toBe("30.00");
+    expect(await place({ price: 10 }, "differs")).toMatchObject({
+      status: 422,
+      body: { code: "price_differs", current_prices: [{ product_id: "moving", price: "12.00" }] },
+    });
+    // What is refused uses no key.
+    expect(await place({ price: 12 }, "differs")).toMatchObject({ status: 202, body: { total: "36.00" } });
+    const forged = await place({ decision_id: `${String(decided.body.decision_id)}x` }, "forged");
+    expect(forged).toMatchObject({ status: 422, body: { code: "decision_unusable" } });
+    const nope = { customer_id: "c", items: [{ product_id: "nope", quantity: 1 }] };
+    const unknown = await orders.call("POST", "/orders", nope, { "idempotency-key": "nope" });
+    expect(unknown).toMatchObject({ status: 422, body: { code: "unknown_product" } });
+  });
+
+  it("is listed newest first, in pages, by tenant and status", async () => {
+    const ids: string[] = [];
+    for (let index = 0; index < 3; index += 1) ids.push(await orders.place("gift", 1, { tenant_id: "acme" }));
+    const list = (query: string, headers: Record<string, string> = {}) =>
+      orders.call("GET", `/orders?${query}`, undefined, headers);
+    const first = await list("tenant_id=acme&limit=2");
+    const idsOf = ({ body: { orders: page } }: Awaited<ReturnType<typeof list>>) =>
+      (page as { order_id: string }[]).map(({ order_id }) => order_id);
+    expect(idsOf(first)).toEqual([ids[2], ids[1]]);
+    const second = await list(`tenant_id=acme&limit=2&cursor=${String(first.body.next_cursor)}`);
+    expect([idsOf(second), second.body.next_cursor]).toEqual([[ids[0]], null]);
+    const keyed = { "x-auth-mode": "apiKey", "x-tenant": "other" };
+    expect(idsOf(await list("limit=500", keyed))).toEqual([]);
+    expect((await orders.call("GET", `/orders/${ids[0]}`, undefined, keyed)).status).toBe(404);
+    expect((await orders.call("POST", `/orders/${ids[0]}/cancel`, undefined, keyed)).status).toBe(404);
+    expect((await list("status=rejected&limit=500")).status).toBe(200);
+    expect((await list("status=lost")).status).toBe(400);
+    expect((await list("cursor=bm90aGluZw")).status).toBe(400);
+  });
+
+  it("changes stock by deltas and compare-and-set", async () => {
+    await orders.product("shelf", 5);
+    const put = (change: unknown) => orders.call("PUT", "/api/v1/inventory/shelf", change);
+    expect((await orders.call("GET", "/api/v1/inventory/shelf")).body).toEqual({ stock: 5, reserved: 0 });
+    expect(await put({ delta: 3 })).toMatchObject({ status: 200, body: { stock: 8, reserved: 0 } });
+    expect(await put({ delta: -9 })).toMatchObject({ status: 409, body: { code: "stock_differs", stock: 8 } });
+    expect(await put({ stock: 20, expected: 7 })).toMatchObject({ status: 409 });
+    expect(await put({ stock: 20, expected: 8 })).toMatchObject({ status: 200, body: { stock: 20, reserved: 0 } });
+    expect((await put({ stock: -1, expected: 8 })).status).toBe(400);
+    expect((await orders.call("GET", "/api/v1/inventory/nope")).status).toBe(404);
+    const deltas = await Promise.all(Array.from({ length: 40 }, () => put({ delta: -1 })));
+    expect(deltas.filter(({ status }) => status === 200)).toHaveLength(20);
+    expect((await orders.call("GET", "/api/v1/inventory/shelf")).body).toEqual({ stock: 0, reserved: 0 });
+  });
+
+  it("can be cancelled until it is fulfilled", async () => {
+    const orderId = await orders.place("gift");
+    await orders.reaches(orderId, "notified");
+    expect(await orders.call("POST", `/orders/${orderId}/cancel`)).toMatchObject({
+      status: 409,
+      body: { code: "order_too_late" },
+    });
+    expect((await orders.call("POST", "/orders/ord_nope/cancel")).status).toBe(404);
+  });
+
+  it("ends cancelled, refunded and without a receipt, or goes through whole, wherever the cancel meets it", async () => {
+    await orders.product("raced", 1000);
+    const ids = await Promise.all(Array.from({ length: 60 }, () => orders.place("raced")));
+    const cancels = await Promise.all(
+      ids.map(async (id, index) => {
+        const until = ["reserved", "paid", "fulfilled", "notified"].slice(index % 4) as ["reserved"];
+        if (index % 5 > 0) await orders.reaches(id, ...until, "rejected");
+        return { id, status: (await orders.call("POST", `/orders/${id}/cancel`)).status };
+      }),
+    );
+    const ends = await Promise.all(ids.map((id) => orders.reaches(id, "notified", "cancelled")));
+    const kept = ends.filter(({ status }) => status === "notified");
+    for (const { id, status } of cancels) {
+      const end = ends.find(({ order_id }) => order_id === id)?.status;
+      expect(end).toBe(status === 202 ? "cancelled" : "notified");
+    }
+    const dump = new Map((await orders.processors.default.dump()).map((one) => [one.correlationId, one.refunded]));
+    for (const { payment_id, status, refund } of ends) {
+      const charged = dump.get(payment_id);
+      if (status === "notified") expect(charged).toBe(false);
+      else expect(charged).toBe(refund === "done" ? true : undefined);
+    }
+    await eventually(async () => {
+      const level = await orders.call("GET", "/api/v1/inventory/raced");
+      expect(level.body).toEqual({ stock: 1000 - kept.length, reserved: 0 });
+    });
+    const files = new Set(
+      await readdir(orders.receipts, { recursive: true }).then((all) => all.map((one) => one.split("/").at(-1))),
+    );
+    for (const { order_id, status } of ends) expect(files.has(`${order_id}.json`)).toBe(status === "notified");
+    expect(cancels.some(({ status }) => status === 202)).toBe(true);
+  });
+});
