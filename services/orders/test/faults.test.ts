@@ -98,11 +98,8 @@ describe("orders in a bad world", { timeout: 300_000 }, () => {
     expect(order).toMatchObject({ refund: "done", reason: "the receipt store: InvalidRequest", receipt_url: null });
     expect((await orders.call("GET", "/api/v1/inventory/p")).body).toEqual({ stock: 5, reserved: 0 });
     const topic = `${orders.prefix}order-fulfillment.orders-fulfillment.dlq`;
-    const [letter] =
-      (await eventually(async () => {
-        const letters = await orders.deadLetters.show(topic);
-        return letters.length > 0 ? letters : undefined;
-      }, patience)) ?? [];
+    await eventually(async () => (await orders.deadLetters.show(topic)).length === 1, patience);
+    const [letter] = await orders.deadLetters.show(topic);
     expect(letter).toMatchObject({
       code: "receipt_refused",
       attempts: 3,

@@ -75,6 +75,7 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
     await orders.product("scarce", 10);
     const before = new Set((await orders.processors.default.dump()).map(({ correlationId }) => correlationId));
     const ids = await Promise.all(Array.from({ length: 200 }, () => orders.place("scarce")));
+    await eventually(async () => (await orders.counts()).rejected === 190, { timeoutMs: 60_000, intervalMs: 200 });
     const ends = await Promise.all(ids.map((id) => orders.reaches(id, "notified", "rejected")));
     expect(ends.filter(({ status }) => status === "notified")).toHaveLength(10);
     expect(ends.filter(({ reason }) => reason === "out of stock: scarce")).toHaveLength(190);

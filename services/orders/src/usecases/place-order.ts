@@ -13,7 +13,6 @@ import type { PricingClient } from "../adapters/pricing-client.ts";
 import { schemaName } from "../adapters/schema.ts";
 import { placeOrder } from "../domain/saga.ts";
 import { totalOf } from "../domain/total.ts";
-import { deadlineMs } from "./deadline.ts";
 import type { MoveDeps } from "./move-order.ts";
 import { quoteLines } from "./quote-lines.ts";
 
@@ -22,6 +21,9 @@ export type PlaceOrderResult =
   /** The key has placed an order before: what that was answered. */
   | { readonly kind: "repeated"; readonly answer: PlacedOrder }
   | { readonly kind: "other_body" };
+
+/** Waiting for a connection included: in a burst an order that is taken late is better than one that is refused. */
+const deadlineMs = 15_000;
 
 export type PlaceOrder = (
   tenantId: string,

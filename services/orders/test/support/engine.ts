@@ -199,13 +199,16 @@ export async function startOrders(options: EngineOptions = {}): Promise<RunningO
         return orderResponse.parse(body);
       },
       async reaches(orderId, ...statuses) {
-        const seen = async (): Promise<OrderResponse | undefined> => {
-          const order = await running.order(orderId);
-          return statuses.includes(order.status) ? order : undefined;
+        const found: { order?: OrderResponse } = {};
+        const seen = async (): Promise<boolean> => {
+          found.order = await running.order(orderId);
+          return statuses.includes(found.order.status);
         };
-        const order = await eventually(seen, { timeoutMs: 60_000, intervalMs: 50 });
-        if (order === undefined) throw new Error(`${orderId} does not get there`);
-        return order;
+        await eventually(seen, { timeoutMs: 60_000, intervalMs: 100 }).catch((cause: unknown) => {
+          throw new Error(`${orderId} is ${found.order?.status}, not ${statuses.join(" or ")}`, { cause });
+        });
+        if (found.order === undefined) throw new Error(`${orderId} was not read`);
+        return found.order;
       },
       async counts() {
         const rows = await pool.sql<{ status: string; count: number }[]>`
