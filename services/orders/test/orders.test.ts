@@ -1,4 +1,3 @@
-import { readdir } from "node:fs/promises";
 import { eventually } from "@pricing-engine/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningOrders, startOrders } from "./support/engine.ts";
@@ -158,38 +157,5 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
       body: { code: "order_too_late" },
     });
     expect((await orders.call("POST", "/orders/ord_nope/cancel")).status).toBe(404);
-  });
-
-  it("ends cancelled, refunded and without a receipt, or goes through whole, wherever the cancel meets it", async () => {
-    await orders.product("raced", 1000);
-    const ids = await Promise.all(Array.from({ length: 60 }, () => orders.place("raced")));
-    const cancels = await Promise.all(
-      ids.map(async (id, index) => {
-        const until = ["reserved", "paid", "fulfilled", "notified"].slice(index % 4) as ["reserved"];
-        if (index % 5 > 0) await orders.reaches(id, ...until, "rejected");
-        return { id, status: (await orders.call("POST", `/orders/${id}/cancel`)).status };
-      }),
-    );
-    const ends = await Promise.all(ids.map((id) => orders.reaches(id, "notified", "cancelled")));
-    const kept = ends.filter(({ status }) => status === "notified");
-    for (const { id, status } of cancels) {
-      const end = ends.find(({ order_id }) => order_id === id)?.status;
-      expect(end).toBe(status === 202 ? "cancelled" : "notified");
-    }
-    const dump = new Map((await orders.processors.default.dump()).map((one) => [one.correlationId, one.refunded]));
-    for (const { payment_id, status, refund } of ends) {
-      const charged = dump.get(payment_id);
-      if (status === "notified") expect(charged).toBe(false);
-      else expect(charged).toBe(refund === "done" ? true : undefined);
-    }
-    await eventually(async () => {
-      const level = await orders.call("GET", "/api/v1/inventory/raced");
-      expect(level.body).toEqual({ stock: 1000 - kept.length, reserved: 0 });
-    });
-    const files = new Set(
-      await readdir(orders.receipts, { recursive: true }).then((all) => all.map((one) => one.split("/").at(-1))),
-    );
-    for (const { order_id, status } of ends) expect(files.has(`${order_id}.json`)).toBe(status === "notified");
-    expect(cancels.some(({ status }) => status === 202)).toBe(true);
   });
 });
