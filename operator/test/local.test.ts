@@ -28,7 +28,8 @@ function local(...args: string[]): Promise<Outcome> {
 }
 
 function run(args: readonly string[]): Promise<Outcome> {
-  const options = ["--port", String(port), "-f", file];
+  // The S3 server alone is our own, where there is one.
+  const options = ["--port", String(port), "-f", file, "--infra-dir", join(dir, "infra")];
   const { promise, resolve } = Promise.withResolvers<Outcome>();
   execFile(process.execPath, [main, "local", ...args, ...options], { timeout: 170_000 }, (error, stdout, stderr) => {
     const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
@@ -104,6 +105,7 @@ describe("an engine on this machine", () => {
     expect(output).toMatch(/"plans":\{"seen":3,"changed":\d,"rejected":1\},"rejected":1/);
     const five = '{"totalRequests":5,"totalAmount":99.5}';
     expect(output).toContain(`{"default":${five},"fallback":${five}}`);
+    expect(output).toMatch(/placed +\+0 ms\n +reserved .*\n +paid .*\n +fulfilled .*\n +notified /);
     expect(code).toBe(0);
     const { code: ready, status } = await getStatus();
     expect(ready).toBe(0);
@@ -118,6 +120,11 @@ describe("an engine on this machine", () => {
       ["processor-fallback", 1],
       ["payment-api", 1],
       ["payment-worker", 1],
+      ["orders-api", 1],
+      ["orders-inventory", 1],
+      ["orders-payment", 1],
+      ["orders-fulfillment", 1],
+      ["orders-notification", 1],
       ["gateway", 2],
     ]);
     await eventually(async () =>
@@ -201,7 +208,7 @@ describe("an engine on this machine", () => {
     const pids = status.workers.flatMap(({ processes }) =>
       processes.flatMap(({ pid }) => (pid === undefined ? [] : [pid])),
     );
-    expect(pids).toHaveLength(12);
+    expect(pids).toHaveLength(17);
     // By pid and start time: a busy machine gives a pid away again within seconds.
     const ran = pids.map((pid) => ({ pid, startTime: findStartTime(pid) }));
     process.kill(status.pid, "SIGKILL");

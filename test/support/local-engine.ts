@@ -54,7 +54,8 @@ async function wire(
   defer(() => rm(folder, { recursive: true, force: true }));
   const file = join(folder, "engine.yaml");
   const stateDir = join(folder, "state");
-  const placed = onServersOfTheRun(text, { namespace, name, databaseUrl: database.url });
+  const receipts = join(folder, "receipts");
+  const placed = onServersOfTheRun(text, { namespace, name, databaseUrl: database.url, receipts });
   await writeFile(file, placed);
   defer(() => deleteTopics(placed));
 
@@ -112,7 +113,10 @@ async function end(child: ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
-function onServersOfTheRun(text: string, place: { namespace: string; name: string; databaseUrl: string }): string {
+function onServersOfTheRun(
+  text: string,
+  place: { namespace: string; name: string; databaseUrl: string; receipts: string },
+): string {
   const document = parseDocument(text);
   document.setIn(["metadata", "name"], place.name);
   document.setIn(["metadata", "namespace"], place.namespace);
@@ -123,6 +127,7 @@ function onServersOfTheRun(text: string, place: { namespace: string; name: strin
   );
   document.setIn(["spec", "postgres"], document.createNode({ primary: { secretRef: { name: "database" } } }));
   document.setIn(["spec", "redis"], secretRef("redis"));
+  if (document.hasIn(["spec", "orders"])) document.setIn(["spec", "orders", "receipts", "directory"], place.receipts);
   const secret = (name: string, url: string) =>
     stringify({ apiVersion: "v1", kind: "Secret", metadata: { name }, stringData: { url } });
   return [String(document), secret("database", place.databaseUrl), secret("redis", infra().redisUrl)].join("---\n");

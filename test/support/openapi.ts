@@ -70,18 +70,19 @@ const documentSchema = z.object({
   components: z.object({ schemas: z.record(z.string(), z.custom<JsonSchema>()) }),
 });
 
-// The document tells all calls; these engines leave the sections `ingest` and `payment` out, and their calls are 404 there.
-const pathsNotRun = new Set([
-  "/search",
-  "/api/v1/sources",
-  "/payments",
-  "/payments/{correlationId}",
-  "/payments-summary",
-  "/purge-payments",
-]);
+// The document tells all calls; without their sections these are 404.
+const pathsOfSections = {
+  ingest: ["/search", "/api/v1/sources"],
+  payment: ["/payments", "/payments/{correlationId}", "/payments-summary", "/purge-payments"],
+  orders: ["/orders", "/orders/{order_id}", "/orders/{order_id}/cancel", "/api/v1/inventory/{product_id}"],
+} as const;
 
 /** Every call of the running gateway's own document, so that what is added there is tested without a word here. */
-export async function readOperations(url: string): Promise<readonly Operation[]> {
+export async function readOperations(
+  url: string,
+  /** Sections that the engine runs beside pricing. */
+  run: readonly (keyof typeof pathsOfSections)[] = [],
+): Promise<readonly Operation[]> {
   const answer = await fetch(`${url}/openapi.json`);
   const { paths, components } = documentSchema.parse(await answer.json());
   const resolve = (schema: JsonSchema): JsonSchema => {
@@ -91,8 +92,13 @@ export async function readOperations(url: string): Promise<readonly Operation[]>
     if (found === undefined) throw new Error(`${$ref} is not in the document`);
     return { ...resolve(found), ...beside };
   };
-  const run = Object.entries(paths).filter(([path]) => !pathsNotRun.has(path));
-  return run.flatMap(([path, methods]) =>
+  const left = new Set(
+    Object.entries(pathsOfSections)
+      .filter(([section]) => !run.some((each) => each === section))
+      .flatMap(([, each]) => [...each]) as string[],
+  );
+  const open = Object.entries(paths).filter(([path]) => !left.has(path));
+  return open.flatMap(([path, methods]) =>
     Object.entries(methods).flatMap(([method, { parameters, requestBody, "x-role": role }]): Operation[] => {
       const of = (where: string) => parameters.filter((each) => each.in === where);
       const target = of("path").reduce(

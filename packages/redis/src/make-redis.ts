@@ -11,6 +11,8 @@ export type RedisOptions = {
   commandTimeoutMs?: number;
   /** Shown by CLIENT LIST. */
   name?: string;
+  /** Of the breaker in the metrics, where a process has several. */
+  breakerName?: string;
 };
 
 /**
@@ -38,6 +40,7 @@ export function makeRedis({
   logger,
   commandTimeoutMs = 250,
   name = "pricing-engine",
+  breakerName = "redis",
 }: RedisOptions): GuardedRedis {
   const connect = (connectionName: string): Redis => {
     const client = new Redis(url, {
@@ -84,13 +87,13 @@ export function makeRedis({
     help: "1 while calls fail at once because what they need is away; probes go on.",
     labels: ["breaker"],
   });
-  openness.set({ breaker: "redis" }, 0);
+  openness.set({ breaker: breakerName }, 0);
   breaker.onBreak(() => {
-    openness.set({ breaker: "redis" }, 1);
+    openness.set({ breaker: breakerName }, 1);
     logger.warn({ connection: name }, "redis breaker opened");
   });
   breaker.onReset(() => {
-    openness.set({ breaker: "redis" }, 0);
+    openness.set({ breaker: breakerName }, 0);
     logger.info({ connection: name }, "redis breaker closed");
   });
 

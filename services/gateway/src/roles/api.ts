@@ -30,6 +30,12 @@ import { makeCreateKey } from "../usecases/create-key.ts";
 import { makeRevokeKey } from "../usecases/revoke-key.ts";
 import { makeTakeToken } from "../usecases/take-token.ts";
 
+/**
+ * Whoever gives up on Redis counts by itself, and admits more than the bucket holds; in a burst of hundreds of requests the loop alone may
+ * be late by more than what a cached price may cost. A Redis that is down still fails at once.
+ */
+const bucketTimeoutMs = 2_000;
+
 export async function runApi(lifecycle: Lifecycle, logger: Logger): Promise<ReadyInfo> {
   const config = loadConfig(configSchema, process.env);
   const { health } = lifecycle;
@@ -47,6 +53,14 @@ export async function runApi(lifecycle: Lifecycle, logger: Logger): Promise<Read
   lifecycle.defer("postgres", () => pool.close());
   const redis = makeRedis({ url: config.REDIS_URL, logger, name: `${prefix}gateway` });
   lifecycle.defer("redis", () => redis.close());
+  const bucketRedis = makeRedis({
+    url: config.REDIS_URL,
+    logger,
+    name: `${prefix}gateway-buckets`,
+    breakerName: "redis-buckets",
+    commandTimeoutMs: bucketTimeoutMs,
+  });
+  lifecycle.defer("redis of the buckets", () => bucketRedis.close());
   const watch = await watchSettings({
     redis,
     prefix,
@@ -88,7 +102,7 @@ export async function runApi(lifecycle: Lifecycle, logger: Logger): Promise<Read
     createKey: makeCreateKey({ store: keyStore }),
     revokeKey: makeRevokeKey({ store: keyStore, keyring }),
     takeToken: makeTakeToken({
-      shared: makeTokenBucket({ redis, prefix }),
+      shared: makeTokenBucket({ redis: bucketRedis, prefix }),
       local: makeLocalTokenBucket({ now: () => performance.now() }),
       liveGateways: startCensus({ redis, prefix, lifecycle }),
     }),
