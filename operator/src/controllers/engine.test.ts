@@ -11,7 +11,7 @@ import { type Engine, makeEngine } from "./engine.ts";
 const example = readFileSync(new URL("../../../examples/shop.yaml", import.meta.url), "utf8");
 
 /** The example with pricing alone. */
-const shop = example.replace(/\n {2}payment:\n(?: {4}.*\n)+/, "\n").replace("  ingest: {}\n", "");
+const shop = example.replace(/\n {2}(?:payment|orders):\n(?: {4}.*\n)+/g, "\n").replace("  ingest: {}\n", "");
 
 function parse(text: string) {
   const parsed = parseResource(text);
