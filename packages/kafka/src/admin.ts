@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import kafkajs, { type Admin } from "kafkajs";
 import { backoffMs } from "./backoff.ts";
+import { type GroupLook, lookAtGroup } from "./group-look.ts";
 import type { Kafka } from "./kafka.ts";
 import { isKafkaOutage, protocolErrorType } from "./outage.ts";
 import { lagOf, type TopicSpec, topicConfig } from "./topic-spec.ts";
@@ -27,6 +28,8 @@ export interface KafkaAdmin {
    */
   ensureTopics(specs: TopicSpec[]): Promise<void>;
   groupLag(groupId: string, topics: string[]): Promise<GroupLag>;
+  /** The lag with who reads what. */
+  groupLook(groupId: string, topics: readonly string[]): Promise<GroupLook>;
   /** Deletes the records that every one of the groups has committed; a partition that one never committed keeps all. */
   deleteCommittedRecords(topic: string, groupIds: string[]): Promise<void>;
   listTopics(): Promise<string[]>;
@@ -89,6 +92,9 @@ export function makeKafkaAdmin({ kafka }: { kafka: Kafka }): KafkaAdmin {
         lag: lagOf(entry.committed, entry.low, entry.high),
       }));
       return { partitions, total: partitions.reduce((sum, { lag }) => sum + lag, 0n) };
+    },
+    async groupLook(groupId, topics) {
+      return await lookAtGroup(await connect(), groupId, topics);
     },
     async deleteCommittedRecords(topic, groupIds) {
       const perGroup = await Promise.all(groupIds.map((groupId) => offsetsOf(groupId, topic)));

@@ -6,6 +6,7 @@ export { type DeadLetterCommand, makeDeadLetterCommand } from "./dead-letter-com
 export { makeDeadLetter } from "./dead-letter-record.ts";
 export { type DeadLetter, type DeadLetterSummary, type DeadLetters, makeDeadLetters } from "./dead-letters.ts";
 export { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
+export type { GroupLook, GroupPartition } from "./group-look.ts";
 export { type Kafka, type KafkaOptions, makeKafka } from "./kafka.ts";
 export type { Message, Position } from "./message.ts";
 export { isKafkaOutage } from "./outage.ts";

@@ -1,7 +1,7 @@
 import { eventually, infra } from "@pricing-engine/testkit";
 import { describe, expect, it } from "vitest";
 import { readTopic } from "../src/topic-reader.ts";
-import { makeBench } from "./support/bench.ts";
+import { makeBench, makeLatch } from "./support/bench.ts";
 
 describe("admin", () => {
   it("makes topics once, adds partitions and mends their configuration", async () => {
@@ -59,5 +59,59 @@ describe("admin", () => {
     await bench.admin.deleteCommittedRecords(bench.topic, [bench.groupId]);
     expect(await readTopic(bench.kafka, bench.topic)).toHaveLength(0);
     expect((await bench.admin.groupLag(`${bench.prefix}late`, [bench.topic])).total).toBe(0n);
+  });
+
+  it("looks at a group: empty before anybody came, who reads what while members are there, empty again", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers, { partitions: 4 });
+    const { admin, groupId, topic } = bench;
+    await bench.publish(8);
+    const look = () => admin.groupLook(groupId, [topic]);
+    const before = await look();
+    expect(before.state).toBe("empty");
+    expect(
+      before.partitions.map(({ partition, lag, committed, memberId }) => [partition, lag >= 0n, committed, memberId]),
+    ).toEqual([0, 1, 2, 3].map((partition) => [partition, true, undefined, undefined]));
+    expect(before.partitions.reduce((sum, { lag }) => sum + lag, 0n)).toBe(8n);
+
+    const first = bench.consume({ handle: async () => {} });
+    const second = bench.consume({ handle: async () => {} });
+    await eventually(
+      async () => {
+        const { state, partitions } = await look();
+        expect([state, new Set(partitions.map(({ memberId }) => memberId)).size]).toEqual(["stable", 2]);
+        expect(partitions.every(({ lag, memberId }) => lag === 0n && memberId !== undefined)).toBe(true);
+      },
+      { timeoutMs: 30_000 },
+    );
+    await Promise.all([first.stop(), second.stop()]);
+    const after = await look();
+    expect([after.state, after.partitions.some(({ memberId }) => memberId !== undefined)]).toEqual(["empty", false]);
+  });
+
+  it("sees a group rebalance while a new member waits for one that is busy", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers, { partitions: 2 });
+    const latch = makeLatch();
+    const busy = makeLatch();
+    await bench.publish(1);
+    bench.consume({
+      handle: async () => {
+        busy.open();
+        await latch.opened;
+      },
+    });
+    await busy.opened;
+    bench.consume({ handle: async () => {} });
+    const states = new Set<string>();
+    try {
+      await eventually(
+        async () => {
+          states.add((await bench.admin.groupLook(bench.groupId, [bench.topic])).state);
+          return states.has("rebalancing");
+        },
+        { timeoutMs: 30_000, intervalMs: 5 },
+      );
+    } finally {
+      latch.open();
+    }
   });
 });
