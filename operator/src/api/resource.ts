@@ -17,6 +17,8 @@ export const kind = "PricingEngine";
 
 /** `"true"` stops everything but status. */
 export const pausedAnnotation = "pricing-engine.dev/paused";
+/** `"true"` stops scaling: the numbers stay, and may be changed by hand. */
+export const pausedScalingAnnotation = "pricing-engine.dev/paused-scaling";
 /** `"true"` stops the probing of payment processors: verdicts expire, and workers go by what they see themselves. */
 export const pausedFailoverAnnotation = "pricing-engine.dev/paused-failover";
 
@@ -62,7 +64,7 @@ const metadataSchema = z
       .record(z.string(), z.string())
       .default({})
       .describe(
-        `Annotations; \`${pausedAnnotation}: "true"\` stops everything but status, \`${pausedFailoverAnnotation}\` the probing of processors.`,
+        `Annotations; \`${pausedAnnotation}: "true"\` stops everything but status, \`${pausedScalingAnnotation}\` the scaling of workers, \`${pausedFailoverAnnotation}\` the probing of processors.`,
       ),
   })
   .describe("Identity of the engine.");

@@ -56,7 +56,10 @@ function makeMemoryRuntime() {
       );
     },
     replicas: () => replicas,
-    measureLag: async () => 7,
+    lookAtGroup: async () => ({ group: "stable", partitions: [{ key: "t/0", end: 9, committed: 2 }] }),
+    countWaiting: async () => 0,
+    currentReplicas: async (role) => replicas.filter((replica) => replica.role === role).length,
+    scale: async () => ({ kind: "scaled" }),
     probeProcessor: async () => probes.shift() ?? { kind: "too_soon" },
     async changed(signal) {
       const { promise, resolve } = Promise.withResolvers<void>();

@@ -10,23 +10,16 @@
  */
 import type { Logger } from "@pricing-engine/chassis/log";
 import type { PricingEngine } from "../api/resource.ts";
-import type {
-  Condition,
-  EngineStatus,
-  PartitionStatus,
-  ProcessorStatus,
-  Route,
-  SourceFeedStatus,
-  WorkerStatus,
-} from "../api/status.ts";
-import { deriveConditions, type StepState } from "../core/conditions.ts";
+import type { Condition, EngineStatus, Route, SourceFeedStatus } from "../api/status.ts";
+import { deriveConditions } from "../core/conditions.ts";
 import { routeOf } from "../core/failover.ts";
 import { type Plan, type PlanContext, plan } from "../core/plan.ts";
-import { withVerdicts } from "../core/settings.ts";
 import { summarize } from "../core/summary.ts";
-import { topicsOfGroup } from "../core/topics.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { makeFailover } from "./failover.ts";
+import { makeLiveSettings } from "./live-settings.ts";
+import { processorStatuses, workerStatus } from "./observed.ts";
+import { makeSteps } from "./steps.ts";
 
 export interface EngineDeps {
   readonly runtime: Runtime;
@@ -49,10 +42,8 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-const partitionsEveryMs = 3_600_000;
 const pruneEveryMs = 600_000;
 const firstRetryMs = 50;
-const waiting = (message: string): StepState => ({ state: "waiting", reason: "Pending", message });
 
 export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
   const { runtime, logger } = deps;
@@ -61,23 +52,16 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
   let wanted: Plan = plan(first, deps.context);
   let generation = 1;
   let refusal: string | undefined;
-  let owned = false;
-  let databaseOf: string | undefined;
   let workloadsApplied = false;
   let conditions: readonly Condition[] = [];
-  let partitions: readonly PartitionStatus[] = [];
   let sources: readonly SourceFeedStatus[] = [];
-  let prunedAtMs = deps.now().getTime();
+  const nowMs = () => deps.now().getTime();
+  let prunedAtMs = nowMs();
   const lag = new Map<string, number>();
-  const steps = {
-    topics: waiting("topics are not made yet"),
-    schema: waiting("tables are not made yet"),
-    partitions: waiting("partitions are not made yet"),
-    settings: waiting("live settings are not written yet"),
-  };
+  const steps = makeSteps({ runtime, logger, nowMs, onChange: publish });
   const failover = makeFailover({
     probe: (processor, signal) => runtime.probeProcessor(processor, signal),
-    nowMs: () => deps.now().getTime(),
+    nowMs,
     onVerdict(name, before, after) {
       if (before.state !== after.state) {
         const event = { processor: name, from: before.state, to: after.state, route: route() };
@@ -85,98 +69,19 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
         publish();
       }
       // Only while the settings of this plan are out: a verdict is advice, never the first thing that is written.
-      if (steps.settings.state !== "done" || wanted.paused) return;
+      if (steps.state("settings").state !== "done" || wanted.paused) return;
       writeSettings().catch((error: unknown) => logger.warn({ err: error }, "a verdict was not written"));
     },
   });
-  let writing: Promise<unknown> = Promise.resolve();
-  const done = { topics: "", migrations: "", partitions: "", partitionsAtMs: Number.NEGATIVE_INFINITY };
+  const writeSettings = makeLiveSettings({ runtime, plan: () => wanted, verdicts: () => failover.verdicts() });
 
   function publish(): void {
     deps.onStatus(status());
   }
 
-  async function attempt(step: keyof typeof steps, message: string, run: () => Promise<void>): Promise<boolean> {
-    try {
-      await run();
-      steps[step] = { state: "done", message };
-      publish();
-      return true;
-    } catch (error) {
-      const cause = error instanceof Error ? error.message : String(error);
-      const before = steps[step];
-      if (before.state !== "failed" || before.message !== cause) logger.warn({ step, err: error }, "a step failed");
-      steps[step] = { state: "failed", message: cause };
-      publish();
-      return false;
-    }
-  }
-
-  async function ensureTopics(current: Plan): Promise<boolean> {
-    if (done.topics === current.topicsHash) return true;
-    return await attempt("topics", `${current.topics.length} topics are there`, async () => {
-      await runtime.ensureTopics(current.topics);
-      done.topics = current.topicsHash;
-    });
-  }
-
-  /** Tables of two engines in one database would mix. */
-  async function ensureOwned(): Promise<boolean> {
-    if (owned) return true;
-    return await attempt("schema", "the database is this engine's", async () => {
-      databaseOf = await runtime.claimDatabase();
-      if (databaseOf !== undefined) {
-        throw new Error(`the database is ${databaseOf}'s, and one database serves one engine: give this one its own`);
-      }
-      owned = true;
-    });
-  }
-
-  async function ensureSchema(current: Plan): Promise<boolean> {
-    if (current.migrations.length > 0 && !(await ensureOwned())) return false;
-    const migrations = current.migrations.join(",");
-    const migrated =
-      done.migrations === migrations ||
-      (await attempt("schema", `tables of ${current.migrations.join(" and ")} are up to date`, async () => {
-        await Promise.all(current.migrations.map((service) => runtime.migrate(service)));
-        done.migrations = migrations;
-      }));
-    if (!migrated) return false;
-    const hash = JSON.stringify(current.partitions);
-    const nowMs = deps.now().getTime();
-    if (done.partitions === hash && nowMs - done.partitionsAtMs < partitionsEveryMs) return true;
-    return await attempt("partitions", "partitions are ahead of time", async () => {
-      partitions = await runtime.ensurePartitions(current.partitions);
-      done.partitions = hash;
-      done.partitionsAtMs = nowMs;
-    });
-  }
-
-  /** One after the other: the pass and the prober both write. */
-  function writeSettings(): Promise<void> {
-    const written = writing.then(() => {
-      const verdicts = failover.verdicts();
-      const { settings, settingsHash } = wanted;
-      if (verdicts === undefined) return runtime.applySettings(settings, settingsHash);
-      const live = withVerdicts(settings, verdicts);
-      return runtime.applySettings(live, `${settingsHash} ${JSON.stringify(live.payment.verdicts)}`);
-    });
-    writing = written.catch(() => undefined);
-    return written;
-  }
-
   function route(): Route | undefined {
     const verdicts = failover.verdicts();
     return verdicts === undefined ? undefined : routeOf(verdicts);
-  }
-
-  function processors(): readonly ProcessorStatus[] | undefined {
-    const verdicts = failover.verdicts();
-    if (verdicts === undefined) return undefined;
-    return (["default", "fallback"] as const).map((name) => {
-      const { state, minResponseTimeMs, sinceMs } = verdicts[name];
-      return { name, state, latency: `${minResponseTimeMs}ms`, since: new Date(sinceMs).toISOString() };
-    });
   }
 
   /** Returns whether everything that was due is done. */
@@ -185,9 +90,9 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
     let complete = true;
     if (!current.paused) {
       const results = await Promise.all([
-        ensureTopics(current),
-        ensureSchema(current),
-        attempt("settings", "live settings are in Redis and in the file", writeSettings),
+        steps.ensureTopics(current),
+        steps.ensureSchema(current),
+        steps.attempt("settings", "live settings are in Redis and in the file", writeSettings),
       ]);
       complete = results.every(Boolean);
       // The file of settings is enough for a new process: an absent Redis does not keep it from starting again.
@@ -210,9 +115,8 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
 
   /** Housekeeping: a failure harms nothing and is tried again in ten minutes. */
   async function pruneTopics(current: Plan): Promise<void> {
-    const nowMs = deps.now().getTime();
-    if (!workloadsApplied || current.paused || nowMs - prunedAtMs < pruneEveryMs) return;
-    prunedAtMs = nowMs;
+    if (!workloadsApplied || current.paused || nowMs() - prunedAtMs < pruneEveryMs) return;
+    prunedAtMs = nowMs();
     try {
       await runtime.pruneTopics(current.topics);
     } catch (error) {
@@ -221,59 +125,50 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
   }
 
   async function measureLags(current: Plan): Promise<void> {
-    for (const { group } of current.workloads) {
-      if (group === undefined || steps.topics.state !== "done") continue;
+    for (const { role, scale } of current.workloads) {
+      if (scale === undefined || steps.state("topics").state !== "done") continue;
       try {
-        lag.set(group, await runtime.measureLag(group, topicsOfGroup(group, current.prefix)));
+        const { partitions } = await runtime.lookAtGroup(scale.group);
+        lag.set(
+          role,
+          partitions.reduce((sum, { committed, end }) => sum + end - committed, 0),
+        );
       } catch {
-        lag.delete(group);
+        lag.delete(role);
       }
     }
   }
 
-  function workers(): readonly WorkerStatus[] {
-    const replicas = runtime.replicas();
-    return wanted.workloads.map(({ role, replicas: desired, group }) => {
-      const processes = replicas.filter((replica) => replica.role === role);
-      const reason = processes.find((replica) => replica.state !== "ready" && replica.reason !== undefined)?.reason;
-      const waitingFor = group === undefined ? undefined : lag.get(group);
-      return {
-        role,
-        replicas: processes.length,
-        ready: processes.filter((replica) => replica.state === "ready").length,
-        desired,
-        ...(waitingFor === undefined ? {} : { lag: waitingFor }),
-        ...(reason === undefined ? {} : { reason }),
-        processes,
-      };
-    });
-  }
-
   function status(): EngineStatus {
-    const current = workers();
     const { paused, notImplemented } = wanted;
-    const probed = { processors: processors(), route: route() };
+    const replicas = runtime.replicas();
+    const workers = wanted.workloads.map((workload) => workerStatus(workload, replicas, lag.get(workload.role)));
+    const partitions = steps.partitions();
+    const probed = { processors: processorStatuses(failover.verdicts()), route: route() };
     const facts = {
-      ...steps,
-      workers: current,
+      topics: steps.state("topics"),
+      schema: steps.state("schema"),
+      partitions: steps.state("partitions"),
+      settings: steps.state("settings"),
+      workers,
       workloadsApplied,
       paused,
       notImplemented,
       refusal,
-      databaseOf,
+      databaseOf: steps.databaseOf(),
       ...probed,
     };
     conditions = deriveConditions(facts, conditions, deps.now().toISOString());
     return {
       observedGeneration: generation,
       conditions,
-      workers: current,
+      workers,
       partitions,
       sources,
       ...(probed.processors === undefined ? {} : { processors: probed.processors }),
       ...(probed.route === undefined ? {} : { route: probed.route }),
       notImplemented,
-      summary: summarize({ workers: current, partitions }),
+      summary: summarize({ workers, partitions }),
     };
   }
 

@@ -1,7 +1,7 @@
 import type { PricingEngine } from "../api/resource.ts";
 import type { NotImplemented } from "../api/status.ts";
+import { orderStages } from "./order-stages.ts";
 import type { PlanContext } from "./plan.ts";
-import { orderStages } from "./plan-orders.ts";
 
 /**
  * What the resource asks for and nobody runs yet. It is accepted, so that a resource stays valid from release to release,

@@ -1,18 +1,15 @@
 /** The orders section: an api, and a workload for each stage, so that the stages scale and fail alone. */
 import type { PricingEngine } from "../api/resource.ts";
-import type { EnvValue, Workload } from "./plan.ts";
-
-export const orderStages = ["inventory", "payment", "fulfillment", "notification"] as const;
-export type OrderStage = (typeof orderStages)[number];
+import { type OrderStage, orderStages } from "./order-stages.ts";
+import type { EnvValue, PlannedWorkload } from "./plan.ts";
+import { commonEnv } from "./plan-env.ts";
+import { planScale } from "./plan-scale.ts";
 
 /** Parts of where receipts are stored, when the resource leaves that to the local runtime. */
 export type ReceiptsPart = "endpoint" | "bucket" | "region" | "accessKeyId" | "secretAccessKey" | "directory";
 
-export function planOrders(
-  { spec }: PricingEngine,
-  common: Readonly<Record<string, EnvValue>>,
-): readonly Omit<Workload, "podHash">[] {
-  const { orders } = spec;
+export function planOrders(resource: PricingEngine): readonly PlannedWorkload[] {
+  const { orders } = resource.spec;
   if (orders === undefined) return [];
   const receipts = receiptsEnv(orders.receipts);
   const ofRole: Readonly<Record<"api" | OrderStage, Readonly<Record<string, EnvValue>>>> = {
@@ -24,7 +21,7 @@ export function planOrders(
     notification: notificationEnv(orders.notifications),
   };
   const env = (role: "api" | OrderStage) => ({
-    ...common,
+    ...commonEnv(resource),
     ENGINE_ROLE: { from: "value", value: role } as const,
     ...ofRole[role],
   });
@@ -43,7 +40,8 @@ export function planOrders(
       argument: stage,
       replicas: Math.max(1, orders.stages[stage].workers.min),
       exposure: "none" as const,
-      group: `orders-${stage}`,
+      // The payment stage hands charges to Kafka and waits for none: held payments are nothing to it.
+      scale: planScale(resource, `orders-${stage}`, orders.stages[stage].workers),
       env: env(stage),
     })),
   ];

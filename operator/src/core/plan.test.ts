@@ -2,7 +2,6 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parseResource } from "../api/parse.ts";
 import { plan } from "./plan.ts";
-import { topicsOfGroup } from "./topics.ts";
 
 const example = readFileSync(new URL("../../../examples/shop.yaml", import.meta.url), "utf8");
 /** The example with every section. */
@@ -57,6 +56,15 @@ describe("plan", () => {
     expect(planOf(changed).settingsHash).toBe(planOf(shop).settingsHash);
   });
 
+  test("how many run is no reason for a restart", () => {
+    const changed = shop.replace("min: 1, max: 12, drainTarget: 10s", "min: 3, max: 5, drainTarget: 30s");
+    expect(podHashes(changed)).toEqual(podHashes(shop));
+    expect(planOf(changed).workloads.find(({ role }) => role === "pricing-worker")).toMatchObject({
+      replicas: 3,
+      scale: { min: 3, max: 5, drainTargetMs: 30_000, partitions: 12, besides: [], waitsForPayments: false },
+    });
+  });
+
   test("one gateway runs where processes cannot share a port", () => {
     const replicas = (canSharePort: boolean) =>
       planOf(shop, canSharePort).workloads.find(({ role }) => role === "gateway")?.replicas;
@@ -93,7 +101,11 @@ describe("plan", () => {
     ]);
     expect(planned.migrations).toContain("ingest");
     expect(planned.topics.filter(({ topic }) => topic.endsWith("catalog-events"))).toHaveLength(1);
-    expect(topicsOfGroup("ingest-worker", planned.prefix)).toHaveLength(2);
+    expect(planned.workloads.find(({ role }) => role === "ingest-worker")?.scale?.group).toEqual({
+      name: `${planned.prefix}ingest-worker`,
+      commands: [`${planned.prefix}catalog-events`],
+      retries: [`${planned.prefix}catalog-events.ingest-worker.retry`],
+    });
     const [settings] = planned.settings.ingest.sources;
     expect(settings).toEqual({
       name: "fever",
@@ -153,14 +165,18 @@ describe("plan", () => {
 `;
     const planned = planOf(shop.replace("  orders:\n", `  orders:${orders}`));
     const of = (role: string) => planned.workloads.find((workload) => workload.role === role);
-    const stages = planned.workloads.filter(({ group }) => group?.startsWith("orders-"));
+    const stages = planned.workloads.filter(({ role, scale }) => role.startsWith("orders-") && scale !== undefined);
     expect(stages.map(({ argument, replicas }) => [argument, replicas])).toEqual([
       ["inventory", 1],
       ["payment", 1],
       ["fulfillment", 2],
       ["notification", 1],
     ]);
-    for (const { group = "" } of stages) expect(topicsOfGroup(group, planned.prefix).length).toBeGreaterThanOrEqual(2);
+    for (const { role, scale } of stages) {
+      expect(scale?.group.name).toBe(`${planned.prefix}${role}`);
+      const written = planned.topics.map(({ topic }) => topic);
+      expect(written).toEqual(expect.arrayContaining([...(scale?.group.commands ?? [])]));
+    }
     expect(planned.partitions.map(({ table }) => table.name)).toEqual(
       expect.arrayContaining(["orders", "order_items", "order_transitions"]),
     );
@@ -193,5 +209,8 @@ describe("plan", () => {
   test("an annotation pauses the engine", () => {
     const paused = shop.replace("  name: shop", '  name: shop\n  annotations: { pricing-engine.dev/paused: "true" }');
     expect([planOf(shop).paused, planOf(paused).paused]).toEqual([false, true]);
+    expect([planOf(shop).scalingPaused, planOf(paused).scalingPaused]).toEqual([false, true]);
+    const scaling = planOf(paused.replace("/paused:", "/paused-scaling:"));
+    expect([scaling.paused, scaling.scalingPaused, scaling.failover?.paused]).toEqual([false, true, false]);
   });
 });

@@ -3,12 +3,18 @@
  * theirs. Values that only a runtime knows (addresses, files) are named, not guessed.
  */
 import type { EngineSettings } from "@pricing-engine/contracts";
-import { type PricingEngine, pausedAnnotation, pausedFailoverAnnotation } from "../api/resource.ts";
+import { type PricingEngine, pausedAnnotation, pausedScalingAnnotation } from "../api/resource.ts";
 import type { NotImplemented } from "../api/status.ts";
 import type { FailoverSettings, ProcessorName } from "./failover.ts";
 import { findNotImplemented } from "./not-implemented.ts";
+import type { OrderStage } from "./order-stages.ts";
 import type { PartitionedTable, PartitionSpec } from "./partitions.ts";
-import { type OrderStage, planOrders, type ReceiptsPart } from "./plan-orders.ts";
+import { commonEnv, prefixOf } from "./plan-env.ts";
+import { planIngest } from "./plan-ingest.ts";
+import { planOrders, type ReceiptsPart } from "./plan-orders.ts";
+import { planFailover, planPayment } from "./plan-payment.ts";
+import { planPricing } from "./plan-pricing.ts";
+import type { ScalePlan } from "./plan-scale.ts";
 import { makeSettings } from "./settings.ts";
 import { planTopics, type TopicPlan } from "./topics.ts";
 
@@ -53,15 +59,18 @@ export interface Workload {
   readonly service: ServiceName;
   /** First argument of the service's entry point. */
   readonly argument: string;
+  /** Of one that scales: how many there are at first. From then on the scaling loop says it, and nobody else sets it back. */
   readonly replicas: number;
   /** `public`: all copies share the engine's port. `internal`: reached by other workloads. `none`: only metrics. */
   readonly exposure: "public" | "internal" | "none";
-  /** Consumer group, without the prefix; its lag is shown. */
-  readonly group?: string;
+  /** How its number follows the load; undefined: it stays. */
+  readonly scale?: ScalePlan;
   readonly env: Readonly<Record<string, EnvValue>>;
-  /** Changes when a restart is due. Live settings are not in it. */
+  /** Changes when a restart is due. Live settings are not in it, nor how many run. */
   readonly podHash: string;
 }
+
+export type PlannedWorkload = Omit<Workload, "podHash">;
 
 export interface PartitionsPlan {
   readonly table: PartitionedTable;
@@ -86,6 +95,7 @@ export interface Plan {
   /** `<namespace>.<name>.`: before every topic, group and Redis key. */
   readonly prefix: string;
   readonly paused: boolean;
+  readonly scalingPaused: boolean;
   readonly connections: readonly Connection[];
   readonly topics: readonly TopicPlan[];
   readonly topicsHash: string;
@@ -110,16 +120,21 @@ export interface PlanContext {
 
 export function plan(resource: PricingEngine, context: PlanContext): Plan {
   const { metadata, spec } = resource;
-  const prefix = `${metadata.namespace}.${metadata.name}.`;
+  const prefix = prefixOf(resource);
   const digest = (value: unknown) => context.hash(JSON.stringify(value));
   const topics = planTopics(resource, prefix);
   const settings = makeSettings(resource, context);
-  const workloads = planWorkloads(resource, context).map((workload) => ({ ...workload, podHash: digest(workload) }));
+  const isPaused = (annotation: string) => metadata.annotations[annotation] === "true";
+  const workloads = planWorkloads(resource, context).map((workload) => {
+    const { replicas: _number, scale: _limits, ...pod } = workload;
+    return { ...workload, podHash: digest(pod) };
+  });
   return {
     namespace: metadata.namespace,
     name: metadata.name,
     prefix,
-    paused: metadata.annotations[pausedAnnotation] === "true",
+    paused: isPaused(pausedAnnotation),
+    scalingPaused: isPaused(pausedAnnotation) || isPaused(pausedScalingAnnotation),
     connections: ["kafka", "postgres", "redis"],
     topics,
     topicsHash: digest(topics),
@@ -145,190 +160,37 @@ const partitionedTables = [
   { section: "orders", table: { schema: "orders", name: "order_transitions", column: "created_at" } },
 ] as const;
 
-const processorNames: readonly ProcessorName[] = ["default", "fallback"];
-/** Of simulated processors, for `npm start` and the shares in docs/guide/payments.md. */
-const simulatedFees = { default: "0.05", fallback: "0.15" };
-const simulatedToken = "123";
-
-function planProcessors({ spec }: PricingEngine): readonly ProcessorPlan[] {
-  const named = spec.payment?.processors;
-  if (named === undefined) {
-    return processorNames.map((name) => {
-      return { name, url: { from: "workload", role: `processor-${name}` }, token: value(simulatedToken) };
-    });
-  }
-  return named.map(({ name, url, secretRef }) => ({
-    name,
-    url: value(url),
-    ...(secretRef === undefined ? {} : { token: { from: "secret", secret: secretRef.name, key: "token" } as const }),
-  }));
+function planWorkloads(resource: PricingEngine, context: PlanContext): readonly PlannedWorkload[] {
+  return [
+    ...planPricing(resource),
+    ...planIngest(resource, context),
+    ...planPayment(resource),
+    ...planOrders(resource),
+    ...planGateway(resource, context),
+  ];
 }
 
-function planFailover(resource: PricingEngine): FailoverPlan | undefined {
-  const { metadata, spec } = resource;
-  if (spec.payment === undefined) return undefined;
-  const { failureThreshold, probeInterval, recoveryThreshold } = spec.payment.failover;
-  return {
-    processors: planProcessors(resource),
-    probeIntervalMs: probeInterval.ms,
-    failureThreshold,
-    recoveryThreshold,
-    paused: [pausedAnnotation, pausedFailoverAnnotation].some((name) => metadata.annotations[name] === "true"),
-  };
-}
-
-type UnhashedWorkload = Omit<Workload, "podHash">;
-
-function planWorkloads(resource: PricingEngine, context: PlanContext): readonly UnhashedWorkload[] {
-  const { spec } = resource;
-  const workloads: UnhashedWorkload[] = [];
-  if (spec.pricing !== undefined) {
-    const env = commonEnv(resource);
-    workloads.push(
-      {
-        role: "pricing-api",
-        service: "pricing",
-        argument: "api",
-        replicas: 1,
-        exposure: "internal",
-        env: { ...env, ENGINE_ROLE: value("api") },
-      },
-      {
-        role: "pricing-worker",
-        service: "pricing",
-        argument: "worker",
-        replicas: Math.max(1, spec.pricing.workers.min),
-        exposure: "none",
-        group: "pricing-worker",
-        env: { ...env, ENGINE_ROLE: value("worker") },
-      },
-    );
-  }
-  workloads.push(...planIngest(resource, context));
-  workloads.push(...planPayment(resource));
-  workloads.push(...planOrders(resource, commonEnv(resource)));
-  if (spec.gateway !== undefined) {
-    workloads.push({
+function planGateway(resource: PricingEngine, { canSharePort }: PlanContext): readonly PlannedWorkload[] {
+  const { gateway, ingest, orders, payment, pricing } = resource.spec;
+  if (gateway === undefined) return [];
+  return [
+    {
       role: "gateway",
       service: "gateway",
       argument: "api",
-      replicas: context.canSharePort ? spec.gateway.replicas.min : 1,
+      replicas: canSharePort ? gateway.replicas.min : 1,
       exposure: "public",
       env: {
         ...commonEnv(resource),
-        ENGINE_ROLE: value("api"),
+        ENGINE_ROLE: { from: "value", value: "api" },
         ADMIN_KEY_FILE: { from: "file", file: "admin-key" },
-        ...(spec.pricing === undefined ? {} : { PRICING_URL: { from: "workload", role: "pricing-api" } as const }),
-        ...(spec.ingest === undefined ? {} : { INGEST_URL: { from: "workload", role: "ingest-api" } as const }),
-        ...(spec.payment === undefined ? {} : { PAYMENT_URL: { from: "workload", role: "payment-api" } as const }),
-        ...(spec.orders === undefined ? {} : { ORDERS_URL: { from: "workload", role: "orders-api" } as const }),
-      },
-    });
-  }
-  return workloads;
-}
-
-function planIngest(resource: PricingEngine, { samplesUrl }: PlanContext): readonly UnhashedWorkload[] {
-  const { ingest, pricing, postgres } = resource.spec;
-  if (ingest === undefined) return [];
-  const workload = (argument: "api" | "worker" | "poller", replicas: number, more: Partial<UnhashedWorkload>) => ({
-    role: `ingest-${argument}` as const,
-    service: "ingest" as const,
-    argument,
-    replicas,
-    exposure: "none" as const,
-    ...more,
-    env: { ...commonEnv(resource), ENGINE_ROLE: value(argument), ...more.env },
-  });
-  // A resource that names its own primary has the replica that it names, or none.
-  const hasReplica = postgres === undefined || postgres.replica !== undefined;
-  const isSimulated = ingest.sources === undefined && samplesUrl !== undefined;
-  const provider: UnhashedWorkload = {
-    role: "provider",
-    service: "provider",
-    argument: "samples",
-    replicas: 1,
-    exposure: "internal",
-    env: {},
-  };
-  return [
-    ...(isSimulated ? [provider] : []),
-    workload("api", 1, {
-      exposure: "internal",
-      ...(hasReplica ? { env: { POSTGRES_REPLICA_URL: { from: "replica" } } } : {}),
-    }),
-    workload("worker", Math.max(1, ingest.workers.min), {
-      group: "ingest-worker",
-      ...(pricing === undefined ? {} : { env: { PRICING_URL: { from: "workload", role: "pricing-api" } } }),
-    }),
-    workload("poller", 1, { env: { SOURCE_TOKENS_FILE: { from: "file", file: "source-tokens" } } }),
-  ];
-}
-
-function planPayment(resource: PricingEngine): readonly UnhashedWorkload[] {
-  const { spec } = resource;
-  if (spec.payment === undefined) return [];
-  const env = commonEnv(resource);
-  const processors = planProcessors(resource);
-  const simulated = spec.payment.processors === undefined ? processorNames : [];
-  return [
-    ...simulated.map((name): UnhashedWorkload => {
-      return {
-        role: `processor-${name}`,
-        service: "processor",
-        argument: name,
-        replicas: 1,
-        exposure: "internal",
-        env: {
-          PROCESSOR_FEE: value(simulatedFees[name]),
-          PROCESSOR_TOKEN: value(simulatedToken),
-          PROCESSOR_LEDGER: { from: "file", file: `processor-${name}` },
-        },
-      };
-    }),
-    {
-      role: "payment-api",
-      service: "payment",
-      argument: "api",
-      replicas: 1,
-      exposure: "internal",
-      env: { ...env, ENGINE_ROLE: value("api") },
-    },
-    {
-      role: "payment-worker",
-      service: "payment",
-      argument: "worker",
-      replicas: Math.max(1, spec.payment.workers.min),
-      exposure: "none",
-      group: "payment-worker",
-      env: {
-        ...env,
-        ENGINE_ROLE: value("worker"),
-        ...Object.fromEntries(
-          processors.flatMap(({ name, url, token }): [string, EnvValue][] => [
-            [`PAYMENT_${name.toUpperCase()}_URL`, url],
-            ...(token === undefined ? [] : [[`PAYMENT_${name.toUpperCase()}_TOKEN`, token] as [string, EnvValue]]),
-          ]),
-        ),
+        ...(pricing === undefined ? {} : { PRICING_URL: { from: "workload", role: "pricing-api" } as const }),
+        ...(ingest === undefined ? {} : { INGEST_URL: { from: "workload", role: "ingest-api" } as const }),
+        ...(payment === undefined ? {} : { PAYMENT_URL: { from: "workload", role: "payment-api" } as const }),
+        ...(orders === undefined ? {} : { ORDERS_URL: { from: "workload", role: "orders-api" } as const }),
       },
     },
   ];
-}
-
-function commonEnv({ metadata, spec }: PricingEngine): Record<string, EnvValue> {
-  const { otlpEndpoint, sampleRatio } = spec.telemetry;
-  return {
-    ENGINE_NAMESPACE: value(metadata.namespace),
-    ENGINE_NAME: value(metadata.name),
-    KAFKA_BROKERS: { from: "connection", connection: "kafka" },
-    POSTGRES_URL: { from: "connection", connection: "postgres" },
-    POSTGRES_POOL_SIZE: value(String(spec.postgres?.poolSize ?? 10)),
-    REDIS_URL: { from: "connection", connection: "redis" },
-    SETTINGS_FILE: { from: "file", file: "settings" },
-    SIGNING_KEYS_FILE: { from: "file", file: "signing-keys" },
-    TRACE_SAMPLE_RATIO: value(sampleRatio),
-    ...(otlpEndpoint === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: value(otlpEndpoint) }),
-  };
 }
 
 function partitionSpec({ partitions }: PricingEngine["spec"]): PartitionSpec {
@@ -336,8 +198,4 @@ function partitionSpec({ partitions }: PricingEngine["spec"]): PartitionSpec {
   if (retention === undefined) return { premakeMonths };
   const { action, grace, keep } = retention;
   return { premakeMonths, retention: { keepMonths: keep.months, action, graceMs: grace.ms } };
-}
-
-function value(text: string): EnvValue {
-  return { from: "value", value: text };
 }

@@ -27,6 +27,8 @@ export interface PartitionLook {
   readonly committed: number;
   /** Who reads it, when the group says so. */
   readonly member?: string | undefined;
+  /** Of a retry topic: what waits there does so on purpose, and no worker makes it shorter. */
+  readonly isRetry?: boolean;
 }
 
 export interface GroupLook {

@@ -1,6 +1,6 @@
 import { groupName, retryTopic, topicName, topics } from "@pricing-engine/contracts";
 import type { PricingEngine } from "../api/resource.ts";
-import { orderStages } from "./plan-orders.ts";
+import { orderStages } from "./order-stages.ts";
 
 export interface TopicPlan {
   readonly topic: string;
@@ -52,10 +52,16 @@ export function planTopics({ spec }: PricingEngine, prefix: string): readonly To
   return planned;
 }
 
-/** What a group reads, its retries included: the topics that its lag is made of. */
-export function topicsOfGroup(group: string, prefix: string): readonly string[] {
-  return (topicsOfGroups[group] ?? []).flatMap((name) => {
-    const topic = topicName(prefix, name);
-    return [topic, retryTopic(topic, groupName(prefix, group))];
-  });
+/** A consumer group and what it reads, by their full names. */
+export interface GroupPlan {
+  readonly name: string;
+  readonly commands: readonly string[];
+  /** What waits there does so for a while on purpose. */
+  readonly retries: readonly string[];
+}
+
+export function planGroup(group: string, prefix: string): GroupPlan {
+  const name = groupName(prefix, group);
+  const commands = (topicsOfGroups[group] ?? []).map((topic) => topicName(prefix, topic));
+  return { name, commands, retries: commands.map((topic) => retryTopic(topic, name)) };
 }

@@ -1,12 +1,16 @@
 import type { EngineSettings } from "@pricing-engine/contracts";
 import type { PartitionStatus, ReplicaStatus, SourceFeedStatus } from "../api/status.ts";
 import type { ProbeResult } from "../core/failover.ts";
-import type { PartitionsPlan, ProcessorPlan, ServiceName, Workload } from "../core/plan.ts";
-import type { TopicPlan } from "../core/topics.ts";
+import type { PartitionsPlan, ProcessorPlan, Role, ServiceName, Workload } from "../core/plan.ts";
+import type { GroupLook } from "../core/scale.ts";
+import type { GroupPlan, TopicPlan } from "../core/topics.ts";
 
 export interface ReplicaOfRole extends ReplicaStatus {
   readonly role: string;
 }
+
+/** `refused`: somebody else scales it, such as an HPA, and two would pull it to and fro. */
+export type ScaleOutcome = { readonly kind: "scaled" } | { readonly kind: "refused"; readonly reason: string };
 
 /** What the reconciler needs of the place that an engine runs in. Every call is idempotent and may be repeated. */
 export interface Runtime {
@@ -19,12 +23,22 @@ export interface Runtime {
   ensurePartitions(plans: readonly PartitionsPlan[]): Promise<readonly PartitionStatus[]>;
   /** Hands live settings to new processes and running ones. `hash` tells whether they changed. */
   applySettings(settings: EngineSettings, hash: string): Promise<void>;
+  /** The number of a workload with `scale` is its own once it is there: `replicas` is for the first time alone. */
   applyWorkloads(workloads: readonly Workload[]): Promise<void>;
   replicas(): readonly ReplicaOfRole[];
   /** How the feeds are doing, as ingest's api says. */
   readSources(): Promise<readonly SourceFeedStatus[]>;
-  /** Messages that wait for the group. */
-  measureLag(group: string, topics: readonly string[]): Promise<number>;
+  /**
+   * The consumer group as it is now: ends, commits clamped to what the log holds, who reads what. In the order in which the assigner
+   * deals partitions. Rejects when any of it cannot be asked.
+   */
+  lookAtGroup(group: GroupPlan): Promise<GroupLook>;
+  /** What the role has to do beside its group's messages: only asked about one that may sleep. Rejects when it cannot be counted. */
+  countWaiting(role: Role, settings: EngineSettings): Promise<number>;
+  /** How many copies of the role are wanted at present, whoever said so; undefined while there is no such workload. */
+  currentReplicas(role: Role): Promise<number | undefined>;
+  /** Wants so many copies of a workload that was applied. */
+  scale(role: Role, replicas: number): Promise<ScaleOutcome>;
   /** Asks a payment processor how it is. Never rejects. */
   probeProcessor(processor: ProcessorPlan, signal: AbortSignal): Promise<ProbeResult>;
   /** Resolves at the next change of a replica, or when the signal aborts. */

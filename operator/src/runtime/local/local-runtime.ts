@@ -1,26 +1,28 @@
 /** The local runtime: Deployments are child processes, Secrets and ConfigMaps files, Jobs processes that end. */
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
-import { AppError, assertNever } from "@pricing-engine/chassis/errors";
+import { AppError } from "@pricing-engine/chassis/errors";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { type Policy, retryTopic, sourcesResponse } from "@pricing-engine/contracts";
 import { makeKafka, makeKafkaAdmin, withGroupTopics } from "@pricing-engine/kafka";
 import { makePool } from "@pricing-engine/postgres";
 import { makeRedis } from "@pricing-engine/redis";
 import { claimDatabase } from "../../adapters/database-owner.ts";
+import { lookAtGroup } from "../../adapters/group-look.ts";
 import { runPartitions } from "../../adapters/partitions.ts";
+import { countWaiting } from "../../adapters/waiting-work.ts";
 import type { ProcessorName } from "../../core/failover.ts";
-import type { EnvValue, Role, ServiceName, Workload } from "../../core/plan.ts";
+import type { Role, Workload } from "../../core/plan.ts";
 import type { Runtime } from "../runtime.ts";
 import { writeFileAtomic } from "./atomic-file.ts";
 import { checkPolicy, type PolicyVerdict } from "./check-policy.ts";
 import { makeChildRecords } from "./child-records.ts";
 import type { Connections } from "./connections.ts";
 import { readLines } from "./log-lines.ts";
-import type { ProcessSpec, ProcessTiming } from "./managed-process.ts";
+import type { ProcessTiming } from "./managed-process.ts";
 import { probeProcessor } from "./probe-processor.ts";
+import { makeProcessSpecs, serviceEntry } from "./process-specs.ts";
+import { makeReplicaCounts } from "./replica-counts.ts";
 import { makeSettingsWriter } from "./settings-writer.ts";
 import type { StateDir } from "./state-dir.ts";
 import { makeSupervisor } from "./supervisor.ts";
@@ -59,11 +61,6 @@ export interface LocalRuntime extends Runtime {
 
 const graceMs = 10_000;
 const migrateTimeoutMs = 120_000;
-const serviceEntry = (service: ServiceName) => {
-  const isSimulator = service === "processor" || service === "provider";
-  const path = isSimulator ? `test/simulators/${service}/main.ts` : `services/${service}/src/main.ts`;
-  return fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
-};
 /** What a child needs of our own environment. The rest may hold secrets, or settings that are not the resource's. */
 const inherited = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "NODE_OPTIONS"];
 
@@ -99,75 +96,16 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
     METRICS_PORT: "0",
   } as Record<string, string>;
 
-  const workloadUrl = (role: Role): string => `http://127.0.0.1:${options.internalPorts[role] ?? 0}`;
+  const specs = makeProcessSpecs({ ...options, baseEnv });
+  const scales = makeReplicaCounts();
+  let workloads: readonly Workload[] = [];
 
-  function resolve(value: EnvValue): string | undefined {
-    switch (value.from) {
-      case "value":
-        return value.value;
-      case "connection":
-        return connections[value.connection];
-      case "file":
-        return {
-          settings: dir.settingsFile,
-          "signing-keys": dir.signingKeysFile,
-          "admin-key": dir.adminKeyFile,
-          "source-tokens": dir.sourceTokensFile,
-          "processor-default": dir.processorLedgerFile("default"),
-          "processor-fallback": dir.processorLedgerFile("fallback"),
-        }[value.file];
-      case "replica":
-        return connections.replica;
-      case "secret":
-        return options.getSecret(value.secret, value.key);
-      case "receipts":
-        return (connections.receipts as Readonly<Record<string, string>> | undefined)?.[value.part];
-      case "workload":
-        return workloadUrl(value.role);
-      default:
-        return assertNever(value);
-    }
-  }
-
-  function resolveEnv(env: Workload["env"]): Record<string, string> {
-    return Object.fromEntries(
-      Object.entries(env).flatMap(([name, value]) => {
-        const resolved = resolve(value);
-        return resolved === undefined ? [] : [[name, resolved]];
-      }),
+  function superviseAll(): void {
+    supervisor.apply(
+      workloads.flatMap((workload) =>
+        Array.from({ length: scales.of(workload) }, (_, index) => specs.toProcess(workload, index + 1)),
+      ),
     );
-  }
-
-  function listenEnv(workload: Workload): Record<string, string> {
-    switch (workload.exposure) {
-      case "public":
-        return { HTTP_PORT: String(options.port), HTTP_HOST: options.host };
-      case "internal":
-        return { HTTP_PORT: String(options.internalPorts[workload.role] ?? 0), HTTP_HOST: "127.0.0.1" };
-      case "none":
-        return {};
-      default:
-        return assertNever(workload.exposure);
-    }
-  }
-
-  function toProcesses(workload: Workload): ProcessSpec[] {
-    const env = { ...baseEnv, ...resolveEnv(workload.env), ...listenEnv(workload) };
-    const podHash = createHash("sha256")
-      .update(JSON.stringify([workload.podHash, env, options.secretsHash]))
-      .digest("hex");
-    return Array.from({ length: workload.replicas }, (_, index) => {
-      const name = `${workload.role}-${index + 1}`;
-      return {
-        name,
-        role: workload.role,
-        entry: serviceEntry(workload.service),
-        args: [workload.argument],
-        env,
-        readyFile: dir.readyFile(name),
-        podHash,
-      };
-    });
   }
 
   return {
@@ -236,31 +174,37 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
       }));
     },
     applySettings: (settings, hash) => settingsWriter.write(settings, hash),
-    async applyWorkloads(workloads) {
-      const processes = workloads.flatMap(toProcesses);
+    async applyWorkloads(applied) {
       // Whoever reconciles or releases needs what the worker has: the database, and the processors with their tokens.
-      const worker = processes.find(({ role }) => role === "payment-worker");
+      const worker = applied.find(({ role }) => role === "payment-worker");
       if (worker !== undefined) {
-        writeFileAtomic(dir.commandEnvFile("payment"), JSON.stringify(worker.env), { mode: 0o600 });
+        const { env } = specs.toProcess(worker, 1);
+        writeFileAtomic(dir.commandEnvFile("payment"), JSON.stringify(env), { mode: 0o600 });
       }
-      supervisor.apply(processes);
+      workloads = applied;
+      scales.apply(applied);
+      superviseAll();
     },
     replicas: () => supervisor.list(),
     async readSources() {
-      const answer = await fetch(`${workloadUrl("ingest-api")}/api/v1/sources`, { signal: AbortSignal.timeout(1500) });
+      const answer = await fetch(`${specs.urlOf("ingest-api")}/api/v1/sources`, { signal: AbortSignal.timeout(1500) });
       const { sources } = sourcesResponse.parse(await answer.json());
       return sources.map(({ name, last_success, state }) => ({ name, lastSuccess: last_success, state }));
     },
-    async measureLag(group, topics) {
-      const lag = await admin.groupLag(`${prefix}${group}`, [...topics]);
-      return Number(lag.total);
+    lookAtGroup: (group) => lookAtGroup(admin, group),
+    countWaiting: (role, settings) => countWaiting(pool, role, settings),
+    currentReplicas: async (role) => scales.find(role),
+    async scale(role, replicas) {
+      scales.set(role, replicas);
+      superviseAll();
+      return { kind: "scaled" };
     },
     probeProcessor: ({ url, token }, signal) =>
-      probeProcessor(resolve(url) ?? "", token === undefined ? undefined : resolve(token), signal),
+      probeProcessor(specs.resolve(url) ?? "", token === undefined ? undefined : specs.resolve(token), signal),
     changed: (signal) => supervisor.changed(signal),
-    checkPolicy: (policy) => checkPolicy(workloadUrl("pricing-api"), policy),
-    processorUrl: (name) => workloadUrl(`processor-${name}`),
-    providerUrl: () => workloadUrl("provider"),
+    checkPolicy: (policy) => checkPolicy(specs.urlOf("pricing-api"), policy),
+    processorUrl: (name) => specs.urlOf(`processor-${name}`),
+    providerUrl: () => specs.urlOf("provider"),
     async stop() {
       for (const job of jobs) job.kill("SIGTERM");
       // Workers before simulated processors: what they are told last is not left unknown.

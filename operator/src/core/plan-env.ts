@@ -1,0 +1,28 @@
+/** What every process of ours is told. */
+import type { PricingEngine } from "../api/resource.ts";
+import type { EnvValue } from "./plan.ts";
+
+export function commonEnv({ metadata, spec }: PricingEngine): Record<string, EnvValue> {
+  const { otlpEndpoint, sampleRatio } = spec.telemetry;
+  return {
+    ENGINE_NAMESPACE: value(metadata.namespace),
+    ENGINE_NAME: value(metadata.name),
+    KAFKA_BROKERS: { from: "connection", connection: "kafka" },
+    POSTGRES_URL: { from: "connection", connection: "postgres" },
+    POSTGRES_POOL_SIZE: value(String(spec.postgres?.poolSize ?? 10)),
+    REDIS_URL: { from: "connection", connection: "redis" },
+    SETTINGS_FILE: { from: "file", file: "settings" },
+    SIGNING_KEYS_FILE: { from: "file", file: "signing-keys" },
+    TRACE_SAMPLE_RATIO: value(sampleRatio),
+    ...(otlpEndpoint === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: value(otlpEndpoint) }),
+  };
+}
+
+/** Before every topic, group and Redis key of the engine. */
+export function prefixOf({ metadata }: PricingEngine): string {
+  return `${metadata.namespace}.${metadata.name}.`;
+}
+
+export function value(text: string): EnvValue {
+  return { from: "value", value: text };
+}
