@@ -1,7 +1,8 @@
 import { makeHttpApp, serveHttp } from "@pricing-engine/chassis/http";
-import type { Lifecycle } from "@pricing-engine/chassis/lifecycle";
+import { type Lifecycle, runEvery } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { query } from "@pricing-engine/postgres";
+import { pruneHistory } from "../adapters/history.ts";
 import { findKeyState, pruneKeys } from "../adapters/idempotency-store.ts";
 import { readLoad } from "../adapters/load.ts";
 import { listOrders, readOrder } from "../adapters/order-reader.ts";
@@ -15,7 +16,6 @@ import { deadlineMs } from "../usecases/deadline.ts";
 import { makeInventory } from "../usecases/inventory.ts";
 import { makePlaceOrder } from "../usecases/place-order.ts";
 import { openResources, startRelay } from "./resources.ts";
-import { runEvery } from "./run-every.ts";
 
 const name = "orders-api";
 const pruneEveryMs = 60_000;
@@ -49,8 +49,9 @@ export async function runApi(
   });
   mountInventory(app, makeInventory({ pool, pricing, prefix: config.prefix }));
   mountLoad(app, () => readLoad(pool));
-  const prune = (): Promise<number> => query(pool, deadlineMs, (on) => pruneKeys(on, pruneBite));
-  runEvery("prune keys", pruneEveryMs, prune, { signal: lifecycle.signal, logger });
+  const prune = (of: typeof pruneKeys) => (): Promise<number> => query(pool, deadlineMs, (on) => of(on, pruneBite));
+  runEvery("prune keys", pruneEveryMs, prune(pruneKeys), { signal: lifecycle.signal, logger });
+  runEvery("prune history", pruneEveryMs, prune(pruneHistory), { signal: lifecycle.signal, logger });
   const { port: httpPort } = await serveHttp({ app, port: config.HTTP_PORT, host: config.HTTP_HOST, lifecycle });
   return { httpPort, metricsPort };
 }

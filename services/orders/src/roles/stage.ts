@@ -1,5 +1,5 @@
 import { assertNever } from "@pricing-engine/chassis/errors";
-import type { Lifecycle } from "@pricing-engine/chassis/lifecycle";
+import { type Lifecycle, runEvery } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { groupName, topicName, topics } from "@pricing-engine/contracts";
 import { type Message, runConsumer } from "@pricing-engine/kafka";
@@ -20,7 +20,6 @@ import { makeNotifyCustomer } from "../usecases/notify-customer.ts";
 import { makeReserveStock } from "../usecases/reserve-stock.ts";
 import { makeSweepOverdue } from "../usecases/sweep-overdue.ts";
 import { openResources, type Resources, startRelay } from "./resources.ts";
-import { runEvery } from "./run-every.ts";
 
 type Handle = (message: Message) => Promise<void>;
 

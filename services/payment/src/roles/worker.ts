@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Lifecycle } from "@pricing-engine/chassis/lifecycle";
+import { type Lifecycle, runEvery } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { startMetricsServer } from "@pricing-engine/chassis/metrics";
 import { startTelemetry } from "@pricing-engine/chassis/telemetry";
@@ -30,7 +30,6 @@ import { makeCharger } from "../usecases/charge.ts";
 import { makeControlPayment } from "../usecases/control.ts";
 import { makeTraffic, type TrafficControl, tickMs } from "../usecases/traffic.ts";
 import { endpointsOf } from "./endpoints.ts";
-import { runEvery } from "./run-every.ts";
 
 const name = "payment-worker";
 const sweepEveryMs = 500;

@@ -1,4 +1,4 @@
-import type { Lifecycle } from "@pricing-engine/chassis/lifecycle";
+import { type Lifecycle, runEvery } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { gauge, startMetricsServer } from "@pricing-engine/chassis/metrics";
 import { groupName, topicName, topics } from "@pricing-engine/contracts";
@@ -19,7 +19,6 @@ import { makeStartRecalculation } from "../usecases/start-recalculation.ts";
 import { makeSweepTasks } from "../usecases/sweep-tasks.ts";
 import { openKafka } from "./kafka.ts";
 import { openResources, openSettings } from "./resources.ts";
-import { runEvery } from "./run-every.ts";
 
 const retry = { attempts: 5, baseMs: 1_000, maxMs: 60_000 };
 const inboxAgeMs = 30 * 24 * 60 * 60_000;

@@ -1,14 +1,15 @@
-import type { Logger } from "@pricing-engine/chassis/log";
+import type { Logger } from "../log/index.ts";
 
 /** Runs a job again and again, `everyMs` (with a tenth of jitter) after its end, until the signal. A fault is logged. */
 export function runEvery(
   name: string,
   everyMs: number,
   job: () => Promise<unknown>,
-  { signal, logger }: { signal: AbortSignal; logger: Logger },
+  { signal, logger }: { signal: AbortSignal; logger: Pick<Logger, "warn"> },
 ): void {
   let timer: NodeJS.Timeout | undefined;
   const plan = (): void => {
+    if (signal.aborted) return;
     timer = setTimeout(() => void run(), everyMs * (0.9 + Math.random() * 0.2));
   };
   const run = async (): Promise<void> => {
@@ -17,7 +18,7 @@ export function runEvery(
     } catch (error) {
       if (!signal.aborted) logger.warn({ err: error, job: name }, "a job failed, the next run comes");
     }
-    if (!signal.aborted) plan();
+    plan();
   };
   signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
   plan();
