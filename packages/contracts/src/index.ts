@@ -247,6 +247,7 @@ export {
   taskType,
   taskTypes,
 } from "./task.ts";
+export { decodeTenant, encodeTenant, tenantHeader } from "./tenant-header.ts";
 export { decisionId, isStorableText, maxIdLength, productId, segment, taskId, text } from "./text.ts";
 export { time, timeInput } from "./time.ts";
 export { deadLetterTopic, enginePrefix, groupName, retryTopic, topicName, topics } from "./topic.ts";

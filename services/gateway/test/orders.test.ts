@@ -132,6 +132,13 @@ describe("an order that is taken", () => {
     expect(headers).toMatchObject({ "x-tenant": "small", "x-auth-mode": "none", "idempotency-key": "from-header" });
   });
 
+  it("may belong to a tenant of any name", async () => {
+    const sent = order({ tenant_id: "株式会社 é/%" });
+    expect((await post(sent)).status).toBe(202);
+    expect(asked[0]?.headers).toMatchObject({ "x-tenant": encodeURIComponent("株式会社 é/%") });
+    expect(asked[0]?.body).toEqual(sent);
+  });
+
   it("belongs to the tenant default when it names none", async () => {
     await post(order());
     expect(asked[0]?.headers).toMatchObject({ "x-tenant": "default" });

@@ -134,6 +134,18 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
     expect((await list("cursor=bm90aGluZw")).status).toBe(400);
   });
 
+  it("belongs to a tenant of any name, with keys and without", async () => {
+    const tenant = "株式会社 é/%";
+    const headers = { "x-auth-mode": "apiKey", "x-tenant": encodeURIComponent(tenant) };
+    const byKey = await orders.call("POST", "/orders", body({ idempotency_key: "any name" }), headers);
+    expect(byKey.status).toBe(202);
+    const named = await orders.call("POST", "/orders", body({ idempotency_key: "other", tenant_id: tenant }));
+    for (const { body: placed } of [byKey, named]) {
+      const read = await orders.call("GET", `/orders/${placed.order_id}`, undefined, headers);
+      expect(read).toMatchObject({ status: 200, body: { tenant_id: tenant } });
+    }
+  });
+
   it("changes stock by deltas and compare-and-set", async () => {
     await orders.product("shelf", 5);
     const put = (change: unknown) => orders.call("PUT", "/api/v1/inventory/shelf", change);
@@ -143,6 +155,10 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
     expect(await put({ stock: 20, expected: 7 })).toMatchObject({ status: 409 });
     expect(await put({ stock: 20, expected: 8 })).toMatchObject({ status: 200, body: { stock: 20, reserved: 0 } });
     expect((await put({ stock: -1, expected: 8 })).status).toBe(400);
+    expect(await put({ delta: 2_147_483_647 })).toMatchObject({
+      status: 409,
+      body: { code: "stock_differs", stock: 20 },
+    });
     expect((await orders.call("GET", "/api/v1/inventory/nope")).status).toBe(404);
     const deltas = await Promise.all(Array.from({ length: 40 }, () => put({ delta: -1 })));
     expect(deltas.filter(({ status }) => status === 200)).toHaveLength(20);

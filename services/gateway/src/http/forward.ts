@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import type { ReadableStream } from "node:stream/web";
 import { type HttpContext, type HttpEnv, readBody } from "@pricing-engine/chassis/http";
+import { encodeTenant, tenantHeader } from "@pricing-engine/contracts";
 import type { Handler } from "hono";
 import { readAnswer, type Upstream } from "../adapters/upstream.ts";
 import type { Operation } from "./operation.ts";
@@ -65,7 +66,7 @@ export function forward(operation: Operation, upstream: Upstream, options: Forwa
 export function upstreamHeaders(c: HttpContext): Record<string, string> {
   const headers: Record<string, string> = {
     "x-correlation-id": c.get("correlationId"),
-    "x-tenant": c.get("caller").tenant,
+    [tenantHeader]: encodeTenant(c.get("caller").tenant),
     "x-auth-mode": c.get("authMode"),
   };
   for (const name of requestHeaders) {

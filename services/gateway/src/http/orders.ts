@@ -1,6 +1,6 @@
 import { AppError, assertNever } from "@pricing-engine/chassis/errors";
 import { addLogFields, checkBody, type HttpContext, type HttpEnv, readJson } from "@pricing-engine/chassis/http";
-import { type GatewaySettings, ordersRequest } from "@pricing-engine/contracts";
+import { encodeTenant, type GatewaySettings, ordersRequest, tenantHeader } from "@pricing-engine/contracts";
 import type { Handler } from "hono";
 import type { PressureGauge } from "../adapters/pressure-gauge.ts";
 import { readAnswer, type Upstream, upstreamFault } from "../adapters/upstream.ts";
@@ -89,7 +89,7 @@ async function ask(
     headers: {
       ...upstreamHeaders(c),
       "content-type": "application/json",
-      "x-tenant": tenant,
+      [tenantHeader]: encodeTenant(tenant),
       ...(key === undefined ? {} : { [idempotencyHeader]: key }),
     },
     body: Buffer.from(JSON.stringify(json)),

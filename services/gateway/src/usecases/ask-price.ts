@@ -1,6 +1,6 @@
 import { type Logger, makePlainLogger } from "@pricing-engine/chassis/log";
 import { type Context, context, type Link, type SpanContext, trace } from "@pricing-engine/chassis/telemetry";
-import type { PriceRequest } from "@pricing-engine/contracts";
+import { encodeTenant, type PriceRequest, tenantHeader } from "@pricing-engine/contracts";
 import {
   decodeAnswers,
   encodeMisses,
@@ -93,7 +93,7 @@ async function askOne(upstream: Upstream, { request, ticket, correlationId, tena
     operation: "POST /api/v1/price",
     headers: {
       "x-correlation-id": correlationId,
-      "x-tenant": tenant,
+      [tenantHeader]: encodeTenant(tenant),
       "content-type": "application/json",
       ...(encoded === undefined ? {} : { [ticketHeader]: encoded }),
     },

@@ -1,7 +1,7 @@
 import { AppError } from "@pricing-engine/chassis/errors";
 import type { InventoryInput, InventoryResponse } from "@pricing-engine/contracts";
 import { appendOutbox, type Pool, query, withTransaction } from "@pricing-engine/postgres";
-import { findLevel, lockLevels, writeStock } from "../adapters/inventory-store.ts";
+import { findLevel, type Level, lockLevels, writeStock } from "../adapters/inventory-store.ts";
 import { stockRow } from "../adapters/outbox-rows.ts";
 import type { PricingClient } from "../adapters/pricing-client.ts";
 import { schemaName } from "../adapters/schema.ts";
@@ -46,7 +46,7 @@ export function makeInventory(deps: {
         async (tx) => {
           const level = (await lockLevels(tx, new Map([[productId, initial]]))).get(productId);
           if (level === undefined) throw new AppError("internal");
-          const stock = levelAfter(level.stock, change);
+          const stock = levelAfter(level, change);
           const { reserved, fullStock } = await writeStock(tx, productId, stock);
           const rows = isNews(fullStock, level.stock, stock) ? [stockRow(prefix, { productId, stock })] : [];
           await appendOutbox(tx, { schema: schemaName }, rows);
@@ -58,15 +58,15 @@ export function makeInventory(deps: {
   };
 }
 
-function levelAfter(stock: number, change: InventoryInput): number {
-  if ("expected" in change) {
-    if (change.expected === stock) return change.stock;
+function levelAfter({ stock, reserved }: Level, change: InventoryInput): number {
+  if ("expected" in change && change.expected !== stock) {
     throw new AppError("stock_differs", { detail: `the stock is ${stock}`, extensions: { stock } });
   }
-  const next = stock + change.delta;
-  if (next >= 0 && next <= maxStock) return next;
+  const next = "expected" in change ? change.stock : stock + change.delta;
+  // With what orders may still give back: a release must always fit.
+  if (next >= 0 && next + reserved <= maxStock) return next;
   throw new AppError("stock_differs", {
-    detail: `the stock is ${stock}: it must stay between 0 and ${maxStock}`,
+    detail: `the stock is ${stock}: with ${reserved} reserved it must stay between 0 and ${maxStock}`,
     extensions: { stock },
   });
 }
