@@ -67,5 +67,11 @@ export function makeWebhookNotifier({ url, token }: { url: string; token: string
 }
 
 export function sign(token: string, id: string, seconds: string, body: string): string {
-  return `v1,${createHmac("sha256", token).update(`${id}.${seconds}.${body}`).digest("base64")}`;
+  return `v1,${createHmac("sha256", secretOf(token)).update(`${id}.${seconds}.${body}`).digest("base64")}`;
+}
+
+/** Secrets for webhooks are written as base64 after a prefix; any other text is taken as it is. */
+function secretOf(token: string): Buffer {
+  const prefix = "whsec_";
+  return token.startsWith(prefix) ? Buffer.from(token.slice(prefix.length), "base64") : Buffer.from(token);
 }

@@ -2,6 +2,7 @@ import { AppError } from "@pricing-engine/chassis/errors";
 import { claimInbox, type OutboxRow, type Pool, query, withTransaction } from "@pricing-engine/postgres";
 import type { Order, OrderRef } from "../adapters/order-rows.ts";
 import { findOrder, lockOrder, readLines } from "../adapters/order-store.ts";
+import { isOutage } from "../adapters/outages.ts";
 import { keepReceipt } from "../adapters/receipt-rows.ts";
 import type { ReceiptStore } from "../adapters/receipt-store.ts";
 import { schemaName } from "../adapters/schema.ts";
@@ -22,14 +23,16 @@ const consumer = "fulfillment";
 
 /**
  * Writes the receipt, then says so. The bytes of a receipt are the order's alone, so writing it again changes nothing; one whose order
- * was cancelled meanwhile is deleted again. A store that is away or full is an outage. A receipt that the store refuses is this order's
- * own fault: counted on the order, so that the last failure, its refund and its dead letter are one transaction.
+ * was cancelled meanwhile is deleted again. A store that is away or full is an outage. Everything else that goes wrong, first of all a
+ * receipt that the store refuses, is this order's own fault: counted on the order, so that the last failure, its refund and its dead
+ * letter are one transaction, and nothing charged waits for ever.
  *
  * @throws AppError `receipt_refused` while there are attempts left
  */
 export function makeFulfilOrder(deps: MoveDeps & { pool: Pool; receipts: ReceiptStore }): FulfilOrder {
   const { pool, receipts } = deps;
-  return async (ref, attempt) => {
+
+  const fulfil = async (ref: OrderRef): Promise<void> => {
     const found = await query(pool, deadlineMs, async (on) => {
       const order = await findOrder(on, ref);
       return order && { order, lines: order.state.status === "paid" ? await readLines(on, ref) : [] };
@@ -42,7 +45,7 @@ export function makeFulfilOrder(deps: MoveDeps & { pool: Pool; receipts: Receipt
       return;
     }
     const written = await receipts.write(order, makeReceipt({ ...order, placedAt: order.createdAt, lines }));
-    if (written.kind === "refused") return fail(deps, ref, attempt, written.reason);
+    if (written.kind === "refused") throw new AppError("receipt_refused", { detail: written.reason });
     const outcome = await withTransaction(
       pool,
       async (tx) => {
@@ -57,31 +60,48 @@ export function makeFulfilOrder(deps: MoveDeps & { pool: Pool; receipts: Receipt
     );
     if (outcome !== true) await receipts.remove(order);
   };
+
+  return async (ref, attempt) => {
+    try {
+      await fulfil(ref);
+    } catch (error) {
+      if (isOutage(error)) throw error;
+      const detail = reasonOf(error);
+      if (await countFailure(deps, ref, attempt, detail))
+        throw new AppError("receipt_refused", { detail, cause: error });
+    }
+  };
 }
 
 function isFulfilled({ state }: Order): boolean {
   return state.status === "fulfilled" || state.status === "notified";
 }
 
-async function fail(
+/** What the order says of it: no internals, that is what the log is for. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AppError && error.code === "receipt_refused") return error.message;
+  return "the receipt cannot be made";
+}
+
+/** True while the message is to come again. */
+async function countFailure(
   deps: MoveDeps & { pool: Pool },
   ref: OrderRef,
   { messageId, attempt, deadLetter }: Attempt,
   reason: string,
-): Promise<void> {
-  const isOver = await withTransaction(
+): Promise<boolean> {
+  return withTransaction(
     deps.pool,
     async (tx) => {
       const order = await lockOrder(tx, ref);
-      if (order?.state.status !== "paid") return true;
+      if (order?.state.status !== "paid") return false;
       // After a crash between this commit and the message's retry the same attempt comes again: it counts once.
       const fresh = await claimInbox(tx, { schema: schemaName, consumer, messageId: `${messageId}.${attempt}` });
-      if (!fresh) return false;
+      if (!fresh) return true;
       const event = { type: "fulfilment_failed", reason } as const;
       const step = await moveOrder(tx, order, event, deps, { deadLetter, comesAgain: true });
-      return step.kind === "moved" && step.state.status !== "paid";
+      return step.kind !== "moved" || step.state.status === "paid";
     },
     { deadlineMs },
   );
-  if (!isOver) throw new AppError("receipt_refused", { detail: reason });
 }

@@ -2,13 +2,14 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { groupName, type OrderResponse, orderResponse, topicName, topics } from "@pricing-engine/contracts";
+import { groupName, type OrderResponse, orderResponse, retryTopic, topicName, topics } from "@pricing-engine/contracts";
 import {
   type DeadLetters,
   makeDeadLetters,
   makeKafka,
   makeKafkaAdmin,
   makeProducer,
+  runConsumer,
   withGroupTopics,
 } from "@pricing-engine/kafka";
 import { makePool, type Pool } from "@pricing-engine/postgres";
@@ -51,6 +52,10 @@ export type RunningOrders = AsyncDisposable & {
   reaches(orderId: string, ...statuses: OrderResponse["status"][]): Promise<OrderResponse>;
   counts(): Promise<Record<string, number>>;
   command(...args: string[]): Promise<{ code: number | null; output: string }>;
+  /** Waits until no message and no row of an outbox waits for anybody, retries included. */
+  idle(): Promise<void>;
+  /** Joins a group in the place of its stage, and does nothing of what is asked of it: those messages are lost. */
+  lose(stage: Stage): { lost(): number; stop(): Promise<void> };
 };
 
 export type EngineOptions = {
@@ -63,6 +68,8 @@ export type EngineOptions = {
   env?: Record<string, string>;
   paymentWorker?: boolean;
 };
+
+const patience = { timeoutMs: 60_000, intervalMs: 100 };
 
 /** Orders as they run: pricing, payments with two processors, and the roles of orders, each its own process. */
 export async function startOrders(options: EngineOptions = {}): Promise<RunningOrders> {
@@ -204,7 +211,7 @@ export async function startOrders(options: EngineOptions = {}): Promise<RunningO
           found.order = await running.order(orderId);
           return statuses.includes(found.order.status);
         };
-        await eventually(seen, { timeoutMs: 60_000, intervalMs: 100 }).catch((cause: unknown) => {
+        await eventually(seen, patience).catch((cause: unknown) => {
           throw new Error(`${orderId} is ${found.order?.status}, not ${statuses.join(" or ")}`, { cause });
         });
         if (found.order === undefined) throw new Error(`${orderId} was not read`);
@@ -222,6 +229,43 @@ export async function startOrders(options: EngineOptions = {}): Promise<RunningO
           resolve({ code: child.exitCode, output: stdout }),
         );
         return promise;
+      },
+      async idle() {
+        const waits = async (): Promise<string[]> => {
+          const lags = Object.entries(groups).map(async ([name, of]) => {
+            const group = groupName(prefix, name);
+            const own = of.map((topic) => topicName(prefix, topic));
+            const read = [...own, ...own.map((topic) => retryTopic(topic, group))];
+            const { partitions } = await admin.groupLag(group, read);
+            return partitions.filter(({ lag }) => lag > 0n).map(({ topic, lag }) => `${lag} of ${topic}`);
+          });
+          const [outbox] = await pool.sql<{ count: number }[]>`
+            select (select count(*) from orders.outbox)::int + (select count(*) from payment.outbox)::int as count`;
+          return [
+            ...(await Promise.all(lags)).flat(),
+            ...(outbox?.count === 0 ? [] : [`${outbox?.count} of an outbox`]),
+          ];
+        };
+        await eventually(async () => {
+          const found = await waits();
+          if (found.length > 0) throw new Error(`waiting: ${found.join(", ")}`);
+        }, patience);
+      },
+      lose(stage) {
+        let lost = 0;
+        const groupId = groupName(prefix, `orders-${stage}`);
+        const consumer = runConsumer({
+          kafka,
+          producer,
+          groupId,
+          topics: (groups[`orders-${stage}`] ?? []).map((topic) => topicName(prefix, topic)),
+          isOutage: () => false,
+          logger: silent,
+          handle: async () => {
+            lost += 1;
+          },
+        });
+        return { lost: () => lost, stop: () => consumer.stop() };
       },
       [Symbol.asyncDispose]: close,
     };

@@ -1,0 +1,100 @@
+import { eventually } from "@pricing-engine/testkit";
+import { describe, expect, it } from "vitest";
+import { type RunningOrders, startOrders } from "./support/engine.ts";
+
+const patience = { timeoutMs: 60_000, intervalMs: 50 };
+
+const eventsOf = async (orders: RunningOrders, orderId: string) =>
+  (await orders.order(orderId)).transitions.map(({ event }) => event);
+
+async function recorded({ processors }: RunningOrders): Promise<unknown[]> {
+  return [...(await processors.default.dump()), ...(await processors.fallback.dump())];
+}
+
+describe("a charge whose deadline passes", { timeout: 240_000 }, () => {
+  it("while both processors are down, or nobody charges, is never made: the order fails and gives its stock back", async () => {
+    await using orders = await startOrders({
+      orders: { stateTimeoutMs: 4_000 },
+      run: ["inventory", "payment"],
+      paymentWorker: false,
+    });
+    await orders.product("seat", 10);
+    const { processors } = orders;
+    await Promise.all([processors.default.set("failure", true), processors.fallback.set("failure", true)]);
+    const unasked = await orders.place("seat", 2);
+    const { transitions } = await orders.reaches(unasked, "reserved");
+    // Only the payment service ends a charge: past its deadline the order still waits for it.
+    const deadlineMs = Date.parse(transitions.at(-1)?.at ?? "") + 4_000;
+    await eventually(() => Date.now() > deadlineMs + 3_000, patience);
+    expect((await orders.order(unasked)).status).toBe("reserved");
+
+    await orders.startPaymentWorker();
+    const tried = await orders.place("seat", 3);
+    for (const id of [unasked, tried]) {
+      const order = await orders.reaches(id, "payment_failed");
+      expect(order).toMatchObject({ refund: "none", reason: "charge_expired", receipt_url: null });
+    }
+    const inventory = await orders.call("GET", "/api/v1/inventory/seat");
+    expect(inventory.body).toEqual({ stock: 10, reserved: 0 });
+
+    await Promise.all([processors.default.set("failure", false), processors.fallback.set("failure", false)]);
+    await orders.idle();
+    const late = await orders.place("seat");
+    await orders.reaches(late, "paid");
+    expect(await recorded(orders)).toMatchObject([{ correlationId: (await orders.order(late)).payment_id }]);
+  });
+});
+
+describe("the sweeper", { timeout: 240_000 }, () => {
+  it("asks again for what was lost on its way to a stage", async () => {
+    await using orders = await startOrders({ orders: { stateTimeoutMs: 4_000 }, run: ["payment"] });
+    await orders.product("seat", 10);
+    const orderId = await orders.place("seat");
+    for (const [stage, reached] of [
+      ["inventory", "paid"],
+      ["fulfillment", "fulfilled"],
+      ["notification", "notified"],
+    ] as const) {
+      const loser = orders.lose(stage);
+      await eventually(() => loser.lost() > 0, patience);
+      await loser.stop();
+      await orders.start(stage);
+      await orders.reaches(orderId, reached);
+    }
+    expect(await eventsOf(orders, orderId)).toEqual([
+      "order_placed",
+      "stock_reserved",
+      "charge_settled",
+      "fulfilment_succeeded",
+      "notification_sent",
+    ]);
+    expect(await recorded(orders)).toHaveLength(1);
+    expect((await orders.call("GET", "/api/v1/inventory/seat")).body).toEqual({ stock: 9, reserved: 0 });
+  });
+
+  it("hears again how a charge went whose end was lost, past its deadline, and charges nothing twice", async () => {
+    await using orders = await startOrders({
+      orders: { stateTimeoutMs: 4_000 },
+      run: ["inventory", "fulfillment", "notification"],
+    });
+    await orders.product("seat", 10);
+    // Long enough to take the stage away while the charge is in the air.
+    await orders.processors.default.set("delay", 1_500);
+    const stage = await orders.start("payment");
+    const orderId = await orders.place("seat");
+    await eventually(async () => {
+      const [row] = await orders.pool.sql<{ state: string }[]>`select state from payment.payments`;
+      return row?.state === "sending";
+    }, patience);
+    await stage.kill();
+    const loser = orders.lose("payment");
+    await eventually(() => loser.lost() > 0, { timeoutMs: 60_000 });
+    await loser.stop();
+    expect(await recorded(orders)).toHaveLength(1);
+    expect((await orders.order(orderId)).status).toBe("reserved");
+
+    await orders.start("payment");
+    await orders.reaches(orderId, "notified");
+    expect(await recorded(orders)).toMatchObject([{ amountMinor: 1000, refunded: false }]);
+  });
+});
