@@ -25,8 +25,18 @@ export default defineConfig({
       },
       // Need helm, so `npm test` leaves them to `pnpm test:charts`.
       { test: { name: "charts", include: ["**/*.charts.ts"], exclude, testTimeout: 60_000 } },
-      // Needs kube-apiserver and etcd, where KUBEBUILDER_ASSETS points.
-      { test: { name: "crd", include: ["**/*.crd.ts"], exclude, testTimeout: 60_000, hookTimeout: 240_000 } },
+      // On a real kube-apiserver and etcd: where KUBEBUILDER_ASSETS points, or what `pnpm envtest` built.
+      {
+        test: {
+          name: "operator",
+          include: ["**/*.operator.ts"],
+          exclude,
+          globalSetup: ["./packages/testkit/src/api-server-setup.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 240_000,
+          maxWorkers: 2,
+        },
+      },
       { test: { name: "sim", include: ["**/*.sim.ts"], exclude, testTimeout: 180_000 } },
       {
         test: {

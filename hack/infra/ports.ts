@@ -16,7 +16,7 @@ export const fixedPorts: Ports = {
 };
 
 /** Picks ports that are free now, none twice, below the range from which outgoing connections take theirs. */
-function makePortPicker(): () => Promise<number> {
+export function makePortPicker(): () => Promise<number> {
   const taken = new Set<number>();
   return async () => {
     for (let attempt = 0; attempt < 1_000; attempt += 1) {

@@ -19,7 +19,7 @@ process.exitCode = await main();
 
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: { only: { type: "string" } } });
-  const all = findTiers(root);
+  const all = findTiers(root, { strict });
   const wanted = values.only?.split(",") ?? all.map(({ name }) => name);
   const unknown = wanted.filter((name) => !all.some((tier) => tier.name === name));
   if (unknown.length > 0) {
@@ -47,6 +47,10 @@ async function main(): Promise<number> {
 
 async function runTier(tier: Tier, runner: Runner): Promise<Tally> {
   const deadline = performance.now() + tier.timeoutMs;
+  if (tier.skipped !== undefined) {
+    const remarks = [`skipped: ${tier.skipped}`];
+    return { ...emptyTally, skipped: 1, failed: strict ? 1 : 0, remarks };
+  }
   const tallies: Tally[] = [];
   for (const step of tier.steps) {
     if (runner.interrupted()) break;

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { findAssets, howToGetAssets } from "../envtest/assets.ts";
 
 /** A command that is one test, or a vitest project that reports its own. */
 export type Step =
@@ -10,12 +11,14 @@ export interface Tier {
   readonly name: string;
   readonly timeoutMs: number;
   readonly steps: readonly Step[];
+  /** Why it cannot run here: it counts as one skipped test. */
+  readonly skipped?: string;
 }
 
 const minuteMs = 60_000;
 
 /** In the order in which they run: the cheap ones first. */
-export function findTiers(root: string): Tier[] {
+export function findTiers(root: string, { strict }: { readonly strict: boolean }): Tier[] {
   const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     scripts: Record<string, string>;
   };
@@ -34,5 +37,20 @@ export function findTiers(root: string): Tier[] {
     vitest("unit", 5 * minuteMs),
     vitest("sim", 10 * minuteMs),
     vitest("integration", 30 * minuteMs),
+    operatorTier(strict),
   ];
+}
+
+/** Where nothing may be skipped, what it runs on is built, which takes minutes and needs Go. */
+function operatorTier(strict: boolean): Tier {
+  const vitest: Step = { kind: "vitest", project: "operator" };
+  const build: Step = {
+    kind: "command",
+    name: "kube-apiserver and etcd",
+    args: ["exec", "node", "hack/envtest/main.ts"],
+  };
+  const tier = { name: "operator", timeoutMs: 15 * minuteMs };
+  if (findAssets() !== undefined) return { ...tier, steps: [vitest] };
+  if (strict) return { ...tier, timeoutMs: 40 * minuteMs, steps: [build, vitest] };
+  return { ...tier, steps: [], skipped: howToGetAssets };
 }

@@ -48,7 +48,8 @@ export interface Kube {
   replace(type: ResourceType, object: KubeObject, call?: CallOptions): Promise<KubeObject>;
   /**
    * Server-side apply: the object has what we want and nothing else. `force` (by default) takes fields over from others.
-   * With a uid in it, a namesake that was made since is a conflict. Repeating it changes nothing.
+   * With a uid in it, a namesake that was made since is refused (422), and where there is none, that is a conflict.
+   * Repeating it changes nothing.
    */
   apply(object: KubeObject, options?: { force?: boolean } & CallOptions): Promise<KubeObject>;
   /** Server-side apply of the status subresource. */

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type ApiAnswer, makeApiCaller } from "@pricing-engine/hack/envtest";
 import { parseResource } from "@pricing-engine/operator/parse";
-import { eventually } from "@pricing-engine/testkit";
+import { apiServer, eventually, makeTestNamespace } from "@pricing-engine/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { type ApiAnswer, type ApiServer, startApiServer } from "./api-server.ts";
 
 /** What is wrong in it, as a JSON value put at a path of the good resource; undefined takes the field away. */
 type Change = readonly [path: string, value: unknown];
@@ -100,21 +100,20 @@ function withChange([path, value]: Change): typeof good {
 
 const crd = parse(readFileSync(join(import.meta.dirname, "../../crds/pricing-engine.dev_pricingengines.yaml"), "utf8"));
 const crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-const engines = "/apis/pricing-engine.dev/v1alpha1/namespaces/default/pricingengines";
 const dry = "?dryRun=All&fieldValidation=Strict";
 
-let server: ApiServer;
+const server = makeApiCaller(apiServer());
+let engines: string;
 
 beforeAll(async () => {
-  const assets = process.env.KUBEBUILDER_ASSETS;
-  if (assets === undefined)
-    throw new Error("these tests need kube-apiserver and etcd: name their folder in KUBEBUILDER_ASSETS");
-  server = await startApiServer(assets);
-  expect(await server.call("POST", crds, crd)).toMatchObject({ status: 201 });
+  good.metadata.namespace = await makeTestNamespace();
+  engines = `/apis/pricing-engine.dev/v1alpha1/namespaces/${good.metadata.namespace}/pricingengines`;
+  // Other files need it too.
+  expect([201, 409]).toContain((await server.call("POST", crds, crd)).status);
   await eventually(async () => expect(await server.call("GET", engines)).toMatchObject({ status: 200 }));
 });
 
-afterAll(async () => await server?.stop());
+afterAll(() => server.close());
 
 const create = (resource: unknown): Promise<ApiAnswer> => server.call("POST", `${engines}${dry}`, resource);
 const title = ([path, value]: Change): string => `${path} = ${JSON.stringify(value)?.slice(0, 80)}`;
@@ -164,12 +163,12 @@ describe("refused on a cluster alone", () => {
 });
 
 describe("a stored resource", () => {
-  const at = `${engines}/shop`;
+  const at = (): string => `${engines}/shop`;
   const change = async (wanted: Change): Promise<ApiAnswer> => {
-    const { body } = await server.call("GET", at);
+    const { body } = await server.call("GET", at());
     const next = withChange(wanted);
     const { resourceVersion } = body.metadata as { resourceVersion: string };
-    return await server.call("PUT", `${at}${dry}`, { ...next, metadata: { ...good.metadata, resourceVersion } });
+    return await server.call("PUT", `${at()}${dry}`, { ...next, metadata: { ...good.metadata, resourceVersion } });
   };
 
   beforeAll(async () => expect(await server.call("POST", engines, good)).toMatchObject({ status: 201 }));
@@ -188,7 +187,7 @@ describe("a stored resource", () => {
   });
 
   it("keeps its whole status, through the subresource alone", async () => {
-    const { body } = await server.call("GET", at);
+    const { body } = await server.call("GET", at());
     const now = "2026-11-26T00:00:00Z";
     const status = {
       observedGeneration: 1,
@@ -212,7 +211,7 @@ describe("a stored resource", () => {
       notImplemented: [],
       summary: { workers: "1/1", lag: 3, partitionsUntil: "2027-03" },
     };
-    expect(await server.call("PUT", `${at}/status`, { ...body, status })).toMatchObject({
+    expect(await server.call("PUT", `${at()}/status`, { ...body, status })).toMatchObject({
       status: 200,
       body: { status },
     });
