@@ -1,4 +1,7 @@
-/** `main.ts local start|stop|status`: an engine on this machine. `npm start` is a thin wrapper over it. */
+/**
+ * `main.ts local start|stop|status`: an engine on this machine; `npm start` is a thin wrapper over it.
+ * `main.ts controller`: the operator in a cluster.
+ */
 import { enableCompileCache } from "node:module";
 import { setFlagsFromString } from "node:v8";
 import type { LocalOptions } from "./cli/options.ts";
@@ -10,6 +13,15 @@ import { describeError } from "./runtime/local/user-error.ts";
 
 async function run(argv: readonly string[]): Promise<number> {
   const [runtime, ...rest] = argv;
+  if (runtime === "controller") {
+    const [{ runMain }, { loadControllerConfig }, { runController }] = await Promise.all([
+      import("@pricing-engine/chassis/lifecycle"),
+      import("./config.ts"),
+      import("./cli/run-controller.ts"),
+    ]);
+    runMain("operator", (lifecycle, logger) => runController(loadControllerConfig(process.env), lifecycle, logger));
+    return 0;
+  }
   if (runtime === "dlq") {
     const here = parseLocalOptions([], process.env, process.cwd());
     const { runDeadLetters } = await import("./cli/dead-letters.ts");

@@ -7,8 +7,8 @@ export const image = z
       .string()
       .min(1)
       .max(255)
-      .default("ghcr.io/pricing-engine")
-      .describe("Where the images are pulled from."),
+      .optional()
+      .describe("Where the images are pulled from. Default: the operator's own registry."),
     tag: z.string().min(1).max(128).optional().describe("Tag of every image. Default: the operator's own version."),
     pullPolicy: z.enum(["Always", "IfNotPresent", "Never"]).default("IfNotPresent").describe("When to pull an image."),
     pullSecrets: z

@@ -64,6 +64,32 @@ export function parseResource(text: string): ParsedResource {
   return { ok: false, problems: problems.sort((a, b) => (a.line ?? 0) - (b.line ?? 0)) };
 }
 
+/** An object of the API server: what it adds to metadata, and the status, are not the resource's. */
+export function parseObject(object: {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly spec?: unknown;
+}): ParsedResource {
+  const { annotations, labels, name, namespace } = object.metadata;
+  const given = { name, namespace, labels, annotations };
+  const metadata = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const result = resourceSchema.safeParse({
+    apiVersion: object.apiVersion,
+    kind: object.kind,
+    metadata,
+    spec: object.spec ?? {},
+  });
+  if (result.success) return { ok: true, resource: result.data, secrets: new Map() };
+  const issues = result.error.issues.flatMap(spread);
+  return { ok: false, problems: issues.map(({ path, message }) => ({ path: dotted(path), message })) };
+}
+
 /** `line 12: spec.pricing.quoteTtl: must be longer than cacheTtl`, one line for each problem. */
 export function formatProblems(problems: readonly Problem[]): string {
   return problems

@@ -46,6 +46,8 @@ export interface WorkerStatus {
   readonly desired: number;
   /** Messages that wait for its group; absent for roles that consume nothing. */
   readonly lag?: number;
+  /** Until what waits is worked off, at the measured rates. */
+  readonly drainSeconds?: number;
   readonly reason?: string;
   readonly processes: readonly ReplicaStatus[];
 }

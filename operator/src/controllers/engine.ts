@@ -53,6 +53,7 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
   let generation = 1;
   let refusal: string | undefined;
   let workloadsApplied = false;
+  let workloadsProblem: string | undefined;
   let conditions: readonly Condition[] = [];
   let sources: readonly SourceFeedStatus[] = [];
   const nowMs = () => deps.now().getTime();
@@ -97,8 +98,12 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
       complete = results.every(Boolean);
       // The file of settings is enough for a new process: an absent Redis does not keep it from starting again.
       if (workloadsApplied || complete) {
-        await runtime.applyWorkloads(current.workloads);
+        await runtime.applyWorkloads(current.workloads).catch((error: unknown) => {
+          workloadsProblem = error instanceof Error ? error.message : String(error);
+          throw error;
+        });
         workloadsApplied = true;
+        workloadsProblem = undefined;
       }
     }
     // Not before the processes: simulated processors are among them.
@@ -152,6 +157,7 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
       settings: steps.state("settings"),
       workers,
       workloadsApplied,
+      workloadsProblem,
       paused,
       notImplemented,
       refusal,

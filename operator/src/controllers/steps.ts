@@ -3,7 +3,7 @@ import type { Logger } from "@pricing-engine/chassis/log";
 import type { PartitionStatus } from "../api/status.ts";
 import type { StepState } from "../core/conditions.ts";
 import type { Plan } from "../core/plan.ts";
-import type { Runtime } from "../runtime/runtime.ts";
+import { type Runtime, StillWaiting } from "../runtime/runtime.ts";
 
 export type Step = "topics" | "schema" | "partitions" | "settings";
 
@@ -51,6 +51,11 @@ export function makeSteps({ runtime, logger, nowMs, onChange }: StepsDeps): Step
       return true;
     } catch (error) {
       const cause = error instanceof Error ? error.message : String(error);
+      if (error instanceof StillWaiting) {
+        states[step] = { state: "waiting", reason: error.reason, message: cause };
+        onChange();
+        return false;
+      }
       if (before.state !== "failed" || before.message !== cause) logger.warn({ step, err: error }, "a step failed");
       states[step] = { state: "failed", message: cause };
       onChange();

@@ -23,6 +23,8 @@ export interface ConditionFacts {
   readonly workers: readonly WorkerStatus[];
   /** Whether the workloads of the current plan were handed to the runtime. */
   readonly workloadsApplied: boolean;
+  /** Why they could not be handed over, when they could not. */
+  readonly workloadsProblem?: string | undefined;
   readonly paused: boolean;
   readonly notImplemented: readonly NotImplemented[];
   /** The engine whose database this is, when it is not ours. */
@@ -90,8 +92,9 @@ export function isReady(conditions: readonly Condition[]): boolean {
   return conditions.some((condition) => condition.type === "Ready" && condition.status === "True");
 }
 
-function stalledCondition({ databaseOf }: ConditionFacts, looping: readonly ReplicaStatus[]): Draft {
+function stalledCondition({ databaseOf, refusal }: ConditionFacts, looping: readonly ReplicaStatus[]): Draft {
   if (databaseOf !== undefined) return flag("Stalled", true, "DatabaseOwned", `the database is ${databaseOf}'s`);
+  if (refusal !== undefined) return flag("Stalled", true, "InvalidResource", refusal);
   if (looping.length === 0) return flag("Stalled", false, "Progressing", "nothing stands in the way");
   const message = looping.map((replica) => `${replica.name}: ${replica.reason}`).join("; ");
   return flag("Stalled", true, "CrashLoop", message);
@@ -102,7 +105,8 @@ function flag(type: ConditionType, set: boolean, reason: string, message: string
 }
 
 function explain(parts: readonly Draft[]): string {
-  return parts.map((part) => part.message).join("; ");
+  // Steps that wait for the same thing say it once.
+  return [...new Set(parts.map((part) => part.message))].join("; ");
 }
 
 function processorsCondition(processors: readonly ProcessorStatus[], route: Route | undefined): Draft {
@@ -127,8 +131,10 @@ function stepCondition(type: ConditionType, step: StepState): Draft {
   }
 }
 
-function workloadsCondition({ workers, workloadsApplied }: ConditionFacts): Draft {
+function workloadsCondition({ workers, workloadsApplied, workloadsProblem }: ConditionFacts): Draft {
   const type = "WorkloadsAvailable";
+  if (workloadsProblem !== undefined)
+    return { type, status: "False", reason: "ApplyFailed", message: workloadsProblem };
   if (!workloadsApplied) return { type, status: "False", reason: "Waiting", message: "processes are not started yet" };
   const missing = workers.filter((worker) => worker.ready < worker.desired);
   if (missing.length === 0) return { type, status: "True", reason: "AllReady", message: "every process is ready" };

@@ -12,6 +12,18 @@ export interface ReplicaOfRole extends ReplicaStatus {
 /** `refused`: somebody else scales it, such as an HPA, and two would pull it to and fro. */
 export type ScaleOutcome = { readonly kind: "scaled" } | { readonly kind: "refused"; readonly reason: string };
 
+/** Not a fault: what was asked for goes on by itself, and the step is tried again. */
+export class StillWaiting extends Error {
+  override readonly name = "StillWaiting";
+  /** CamelCase, for the condition. */
+  readonly reason: string;
+
+  constructor(reason: string, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
 /** What the reconciler needs of the place that an engine runs in. Every call is idempotent and may be repeated. */
 export interface Runtime {
   ensureTopics(topics: readonly TopicPlan[]): Promise<void>;

@@ -34,6 +34,7 @@ export interface KafkaAdmin {
   deleteCommittedRecords(topic: string, groupIds: string[]): Promise<void>;
   listTopics(): Promise<string[]>;
   deleteTopics(topics: string[]): Promise<void>;
+  listGroups(): Promise<string[]>;
   deleteGroup(groupId: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -113,6 +114,10 @@ export function makeKafkaAdmin({ kafka }: { kafka: Kafka }): KafkaAdmin {
     },
     async deleteTopics(topics) {
       await (await connect()).deleteTopics({ topics });
+    },
+    async listGroups() {
+      const { groups } = await (await connect()).listGroups();
+      return groups.map(({ groupId }) => groupId);
     },
     async deleteGroup(groupId) {
       await (await connect()).deleteGroups([groupId]);

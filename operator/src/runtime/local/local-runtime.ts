@@ -3,24 +3,19 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { AppError } from "@pricing-engine/chassis/errors";
 import type { Logger } from "@pricing-engine/chassis/log";
-import { type Policy, retryTopic, sourcesResponse } from "@pricing-engine/contracts";
-import { makeKafka, makeKafkaAdmin, withGroupTopics } from "@pricing-engine/kafka";
-import { makePool } from "@pricing-engine/postgres";
-import { makeRedis } from "@pricing-engine/redis";
-import { claimDatabase } from "../../adapters/database-owner.ts";
-import { lookAtGroup } from "../../adapters/group-look.ts";
-import { runPartitions } from "../../adapters/partitions.ts";
-import { countWaiting } from "../../adapters/waiting-work.ts";
+import type { Policy } from "@pricing-engine/contracts";
+import { checkPolicy, type PolicyVerdict } from "../../adapters/check-policy.ts";
+import { makeEngineServers } from "../../adapters/engine-servers.ts";
+import { probeProcessor } from "../../adapters/probe-processor.ts";
+import { readSources } from "../../adapters/read-sources.ts";
 import type { ProcessorName } from "../../core/failover.ts";
 import type { Role, Workload } from "../../core/plan.ts";
 import type { Runtime } from "../runtime.ts";
 import { writeFileAtomic } from "./atomic-file.ts";
-import { checkPolicy, type PolicyVerdict } from "./check-policy.ts";
 import { makeChildRecords } from "./child-records.ts";
 import type { Connections } from "./connections.ts";
 import { readLines } from "./log-lines.ts";
 import type { ProcessTiming } from "./managed-process.ts";
-import { probeProcessor } from "./probe-processor.ts";
 import { makeProcessSpecs, serviceEntry } from "./process-specs.ts";
 import { makeReplicaCounts } from "./replica-counts.ts";
 import { makeSettingsWriter } from "./settings-writer.ts";
@@ -67,21 +62,21 @@ const inherited = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "NODE_EXTRA_CA_CERTS"
 export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
   const { dir, connections, logger } = options;
   const prefix = `${options.namespace}.${options.name}.`;
-  const kafka = makeKafka({
+  const servers = makeEngineServers({
+    namespace: options.namespace,
+    name: options.name,
     brokers: connections.kafka.split(","),
-    clientId: `${prefix}operator`,
-    logger: logger.child({ part: "kafka" }),
+    postgresUrl: connections.postgres,
+    redisUrl: connections.redis,
+    logger,
   });
-  const admin = makeKafkaAdmin({ kafka });
-  const redis = makeRedis({ url: connections.redis, logger, name: `${prefix}operator` });
-  const pool = makePool({ url: connections.postgres, max: 2, applicationName: `${prefix}operator`, logger });
   const records = makeChildRecords(dir.childrenFile);
   const supervisor = makeSupervisor({
     records,
     timing: { graceMs, ...options.timing },
     onLine: options.onLine,
   });
-  const settingsWriter = makeSettingsWriter({ file: dir.settingsFile, prefix, redis, nowMs: Date.now });
+  const settingsWriter = makeSettingsWriter({ file: dir.settingsFile, prefix, redis: servers.redis, nowMs: Date.now });
   const jobs = new Set<ReturnType<typeof spawn>>();
 
   const baseEnv = {
@@ -109,21 +104,9 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
   }
 
   return {
-    async ensureTopics(topics) {
-      await admin.ensureTopics(topics.flatMap(({ groups, ...topic }) => withGroupTopics(topic, [...groups])));
-    },
-    async pruneTopics(topics) {
-      for (const { groups, topic } of topics) {
-        if (groups.length === 0) continue;
-        await admin.deleteCommittedRecords(topic, [...groups]);
-        for (const group of groups) await admin.deleteCommittedRecords(retryTopic(topic, group), [group]);
-      }
-    },
-    async claimDatabase() {
-      const engine = `${options.namespace}/${options.name}`;
-      const owner = await claimDatabase(pool, engine);
-      return owner === engine ? undefined : owner;
-    },
+    ensureTopics: (topics) => servers.ensureTopics(topics),
+    pruneTopics: (topics) => servers.pruneTopics(topics),
+    claimDatabase: () => servers.claimDatabase(),
     async migrate(service) {
       const name = `${service}-migrate`;
       const job = spawn(process.execPath, [serviceEntry(service), "migrate"], {
@@ -155,24 +138,7 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
         if (job.pid !== undefined) records.remove(job.pid);
       }
     },
-    async ensurePartitions(plans) {
-      const reports = [];
-      for (const { table, spec } of plans)
-        reports.push(...(await runPartitions(pool, [table], spec, Date.now, { logger })));
-      for (const { table, failures, problems, aheadUntilMs } of reports) {
-        const failed = failures.map(({ action, error }) => `${action.kind} ${action.name}: ${String(error)}`);
-        const odd = problems.map(({ name, problem }) => `${name}: ${problem}`);
-        if (failed.length + odd.length > 0 || aheadUntilMs === undefined) {
-          const what = [...failed, ...odd].join("; ") || "no partition for now";
-          throw new AppError("internal", { detail: `partitions of ${table}: ${what}` });
-        }
-      }
-      return reports.map(({ table, months, aheadUntilMs }) => ({
-        table,
-        months,
-        aheadUntil: new Date(aheadUntilMs ?? 0).toISOString(),
-      }));
-    },
+    ensurePartitions: (plans) => servers.ensurePartitions(plans),
     applySettings: (settings, hash) => settingsWriter.write(settings, hash),
     async applyWorkloads(applied) {
       // Whoever reconciles or releases needs what the worker has: the database, and the processors with their tokens.
@@ -186,13 +152,9 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
       superviseAll();
     },
     replicas: () => supervisor.list(),
-    async readSources() {
-      const answer = await fetch(`${specs.urlOf("ingest-api")}/api/v1/sources`, { signal: AbortSignal.timeout(1500) });
-      const { sources } = sourcesResponse.parse(await answer.json());
-      return sources.map(({ name, last_success, state }) => ({ name, lastSuccess: last_success, state }));
-    },
-    lookAtGroup: (group) => lookAtGroup(admin, group),
-    countWaiting: (role, settings) => countWaiting(pool, role, settings),
+    readSources: () => readSources(specs.urlOf("ingest-api")),
+    lookAtGroup: (group) => servers.lookAtGroup(group),
+    countWaiting: (role, settings) => servers.countWaiting(role, settings),
     currentReplicas: async (role) => scales.find(role),
     async scale(role, replicas) {
       scales.set(role, replicas);
@@ -209,7 +171,7 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
       for (const job of jobs) job.kill("SIGTERM");
       // Workers before simulated processors: what they are told last is not left unknown.
       await supervisor.stop(["gateway", "payment-worker"]);
-      await Promise.allSettled([admin.close(), redis.close(), pool.close()]);
+      await servers.close();
     },
     async kill() {
       for (const job of jobs) job.kill("SIGKILL");

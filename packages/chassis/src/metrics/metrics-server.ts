@@ -9,6 +9,8 @@ export type MetricsServerOptions = {
   host?: string;
   health: HealthRegistry;
   lifecycle: Lifecycle;
+  /** Further pages: path → what is answered, as JSON. */
+  pages?: Readonly<Record<string, () => unknown>>;
 };
 
 /**
@@ -16,10 +18,10 @@ export type MetricsServerOptions = {
  * way in nor are counted as traffic. It is closed last when it is started first: readiness says "shutting down" meanwhile.
  */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<{ port: number }> {
-  const { port, host = "127.0.0.1", health, lifecycle } = options;
+  const { port, host = "127.0.0.1", health, lifecycle, pages = {} } = options;
   collectProcessMetrics();
   const server = createServer((request, response) => {
-    void answer(new URL(request.url ?? "/", "http://localhost").pathname, health, response);
+    void answer(new URL(request.url ?? "/", "http://localhost").pathname, health, pages, response);
   });
   const { promise: listening, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
@@ -32,7 +34,12 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   return { port: (server.address() as AddressInfo).port };
 }
 
-async function answer(path: string, health: HealthRegistry, response: ServerResponse): Promise<void> {
+async function answer(
+  path: string,
+  health: HealthRegistry,
+  pages: Readonly<Record<string, () => unknown>>,
+  response: ServerResponse,
+): Promise<void> {
   try {
     switch (path) {
       case "/metrics":
@@ -45,8 +52,11 @@ async function answer(path: string, health: HealthRegistry, response: ServerResp
       case "/health":
         sendJson(response, ...healthAnswer(await health.readiness()));
         return;
-      default:
-        sendJson(response, 404, { status: "not found" });
+      default: {
+        const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
+        if (page === undefined) sendJson(response, 404, { status: "not found" });
+        else sendJson(response, 200, page());
+      }
     }
   } catch {
     if (!response.headersSent) sendJson(response, 500, { status: "unhealthy" });

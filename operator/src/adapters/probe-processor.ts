@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { ProbeResult } from "../../core/failover.ts";
+import type { ProbeResult } from "../core/failover.ts";
 
 const timeoutMs = 3_000;
 const healthSchema = z.object({ failing: z.boolean(), minResponseTime: z.number().min(0) });

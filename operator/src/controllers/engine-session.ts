@@ -1,0 +1,200 @@
+/**
+ * One engine of the cluster, for as long as this operator leads.
+ *
+ *   invalid ◀─────────── resource ───────────▶ secrets missing ──(they come)──▶ running
+ *   (Stalled; the last good one runs on)        (asked every 5 s)                 │ connections changed
+ *                                                     ▲───────────────────────────┘ (opened anew)
+ *
+ * Closing it stops the operator's work and none of the workloads.
+ */
+import { createHash } from "node:crypto";
+import type { Logger } from "@pricing-engine/chassis/log";
+import { formatProblems, parseObject } from "../api/parse.ts";
+import type { PricingEngine } from "../api/resource.ts";
+import type { EngineStatus } from "../api/status.ts";
+import { deriveConditions } from "../core/conditions.ts";
+import { findNotImplemented } from "../core/not-implemented.ts";
+import type { ObjectContext } from "../core/objects/naming.ts";
+import type { PlanContext } from "../core/plan.ts";
+import type { Kube } from "../kube/client.ts";
+import type { EventRecorder } from "../kube/events.ts";
+import type { KubeObject } from "../kube/types.ts";
+import { type EngineSecrets, readEngineSecrets } from "../runtime/kubernetes/engine-secrets.ts";
+import { type KubernetesRuntime, makeKubernetesRuntime } from "../runtime/kubernetes/kubernetes-runtime.ts";
+import type { ObjectCache } from "../runtime/kubernetes/object-cache.ts";
+import { eventsOf } from "./condition-events.ts";
+import { type Engine, makeEngine } from "./engine.ts";
+import type { EngineMetrics } from "./engine-metrics.ts";
+import { makeStatusWriter } from "./status-writer.ts";
+
+export interface EngineSessionDeps {
+  readonly kube: Kube;
+  readonly cache: ObjectCache;
+  readonly images: ObjectContext["images"];
+  readonly recorder: EventRecorder;
+  readonly metrics: EngineMetrics;
+  readonly logger: Logger;
+}
+
+export interface EngineSession {
+  /** Takes the object as the newest. Resolves with when to call again, if nothing happens before. */
+  reconcile(object: KubeObject): Promise<{ readonly requeueAfterMs: number }>;
+  status(): EngineStatus | undefined;
+  close(): Promise<void>;
+}
+
+interface Running {
+  readonly engine: Engine;
+  readonly runtime: KubernetesRuntime;
+  /** Of what was connected to; another one needs new connections. */
+  readonly connections: string;
+}
+
+const secretsEveryMs = 60_000;
+const missingSecretsEveryMs = 5_000;
+const unjudgedEveryMs = 5_000;
+/** A pass looks at everything; what happens in between wakes it. */
+const passEveryMs = 2_000;
+
+const planContext: PlanContext = {
+  hash: (text) => createHash("sha256").update(text).digest("hex"),
+  canSharePort: true,
+};
+
+export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): EngineSession {
+  const { cache, images, kube, logger, metrics, recorder } = deps;
+  const { name, namespace = "default", uid = "" } = first.metadata;
+  const engineName = `${namespace}/${name}`;
+  const writer = makeStatusWriter({ kube, namespace, name, logger });
+  let newest = first;
+  let running: Running | undefined;
+  let taken = "";
+  let judged = "";
+  let latest: EngineStatus | undefined;
+
+  function publish(status: EngineStatus): void {
+    for (const event of eventsOf(latest, status)) recorder.record(newest, event);
+    latest = status;
+    metrics.set(engineName, status);
+    writer.write(status, newest.metadata.generation ?? 0);
+  }
+
+  /** Of an engine of which nothing runs yet. */
+  function publishUnstarted(resource: PricingEngine | undefined, facts: { invalid?: string; missing?: string }): void {
+    const { invalid, missing } = facts;
+    const waiting = {
+      state: "waiting",
+      reason: invalid === undefined ? "SecretsMissing" : "InvalidResource",
+      message: invalid ?? missing ?? "",
+    } as const;
+    const notImplemented = resource === undefined ? [] : findNotImplemented(resource, planContext);
+    publish({
+      observedGeneration: newest.metadata.generation ?? 0,
+      conditions: deriveConditions(
+        {
+          topics: waiting,
+          schema: waiting,
+          partitions: waiting,
+          settings: waiting,
+          workers: [],
+          workloadsApplied: false,
+          paused: false,
+          notImplemented,
+          refusal: invalid,
+        },
+        latest?.conditions ?? [],
+        new Date().toISOString(),
+      ),
+      workers: [],
+      partitions: [],
+      sources: [],
+      notImplemented,
+    });
+  }
+
+  async function stop(): Promise<void> {
+    const former = running;
+    running = undefined;
+    taken = "";
+    await former?.engine.close();
+    await former?.runtime.close();
+  }
+
+  function start(
+    resource: PricingEngine,
+    secrets: Extract<EngineSecrets, { kind: "present" }>,
+    connections: string,
+  ): Running {
+    const runtime = makeKubernetesRuntime({
+      kube,
+      cache,
+      resource,
+      uid,
+      secrets,
+      images,
+      logger,
+      onRepair: (what) =>
+        recorder.record(newest, { type: "Normal", reason: "Repaired", note: `${what} was not as it should be` }),
+    });
+    const engine = makeEngine(resource, {
+      runtime,
+      context: planContext,
+      logger,
+      now: () => new Date(),
+      passEveryMs,
+      onStatus: publish,
+    });
+    return { engine, runtime, connections };
+  }
+
+  /** Whether pricing takes the policy, once for each. Undefined: nobody could be asked yet. */
+  async function judgePolicy({ engine, runtime }: Running, { spec }: PricingEngine): Promise<boolean> {
+    const policy = spec.pricing?.policy;
+    const text = JSON.stringify(policy);
+    if (policy === undefined || judged === text) return true;
+    const verdict = await runtime.checkPolicy(policy);
+    if (verdict.kind === "unknown") return false;
+    judged = text;
+    engine.refuse(verdict.kind === "refused" ? verdict.problems.join("; ") : undefined);
+    return true;
+  }
+
+  return {
+    async reconcile(object) {
+      newest = object;
+      const parsed = parseObject(object);
+      if (!parsed.ok) {
+        const problems = formatProblems(parsed.problems).replaceAll("\n", "; ");
+        if (running === undefined) publishUnstarted(undefined, { invalid: problems });
+        else running.engine.refuse(problems);
+        return { requeueAfterMs: secretsEveryMs };
+      }
+      const { resource } = parsed;
+      const secrets = await readEngineSecrets(kube, { resource, uid });
+      if (secrets.kind === "missing") {
+        const missing = secrets.problems.join("; ");
+        // What runs has what it needs: it goes on with what it was started with.
+        if (running === undefined) publishUnstarted(resource, { missing });
+        else running.engine.refuse(missing);
+        return { requeueAfterMs: missingSecretsEveryMs };
+      }
+      const connections = JSON.stringify([resource.spec.kafka, secrets.postgresUrl, secrets.redisUrl]);
+      if (running !== undefined && running.connections !== connections) await stop();
+      const wanted = JSON.stringify([resource.spec, resource.metadata.annotations, secrets.hash]);
+      if (running === undefined) running = start(resource, secrets, connections);
+      else if (taken !== wanted) {
+        running.runtime.use(resource, secrets);
+        running.engine.apply(resource);
+      }
+      taken = wanted;
+      const isJudged = await judgePolicy(running, resource);
+      return { requeueAfterMs: isJudged ? secretsEveryMs : unjudgedEveryMs };
+    },
+    status: () => latest,
+    async close() {
+      await stop();
+      await writer.close();
+      metrics.forget(engineName);
+    },
+  };
+}

@@ -1,0 +1,114 @@
+/**
+ * Writes the status of one engine: what a person waits for at once, figures rounded and every ten seconds. Written by server-side
+ * apply, so that what is no longer said goes.
+ */
+import type { Logger } from "@pricing-engine/chassis/log";
+import { apiVersion, kind } from "../api/resource.ts";
+import type { EngineStatus } from "../api/status.ts";
+import type { Kube } from "../kube/client.ts";
+import { isNotFound } from "../kube/kube-error.ts";
+import { resourceTypes } from "../kube/resource-types.ts";
+
+export interface StatusWriter {
+  /** @param generation of the resource that the status is about */
+  write(status: EngineStatus, generation: number): void;
+  /** Writes what is left. */
+  close(): Promise<void>;
+}
+
+const figuresEveryMs = 10_000;
+/** Changes that come together are written together. */
+const gatherMs = 100;
+const retryMs = 2_000;
+
+export function makeStatusWriter(deps: {
+  readonly kube: Pick<Kube, "applyStatus">;
+  readonly namespace: string;
+  readonly name: string;
+  readonly logger: Pick<Logger, "warn">;
+}): StatusWriter {
+  const { kube, logger, name, namespace } = deps;
+  let latest: { readonly status: EngineStatus; readonly generation: number } | undefined;
+  let written = { urgent: "", whole: "", atMs: Number.NEGATIVE_INFINITY };
+  let timer: NodeJS.Timeout | undefined;
+  let dueAtMs = Number.POSITIVE_INFINITY;
+  let sending: Promise<void> = Promise.resolve();
+  let closed = false;
+
+  function schedule(delayMs: number): void {
+    const atMs = performance.now() + delayMs;
+    if (closed || atMs >= dueAtMs) return;
+    clearTimeout(timer);
+    dueAtMs = atMs;
+    timer = setTimeout(() => {
+      dueAtMs = Number.POSITIVE_INFINITY;
+      sending = sending.then(send);
+    }, delayMs);
+  }
+
+  async function send(): Promise<void> {
+    if (latest === undefined) return;
+    const { generation, status } = latest;
+    const document = toDocument(status, generation);
+    const whole = JSON.stringify(document);
+    if (whole === written.whole) return;
+    try {
+      const metadata = { name, namespace };
+      await kube.applyStatus(resourceTypes.pricingEngines, { apiVersion, kind, metadata, status: document });
+      written = { urgent: urgentOf(status, generation), whole, atMs: performance.now() };
+    } catch (error) {
+      if (isNotFound(error)) return;
+      logger.warn({ err: error }, "the status was not written");
+      schedule(retryMs);
+    }
+  }
+
+  return {
+    write(status, generation) {
+      latest = { status, generation };
+      if (urgentOf(status, generation) !== written.urgent) schedule(gatherMs);
+      else schedule(Math.max(gatherMs, written.atMs + figuresEveryMs - performance.now()));
+    },
+    async close() {
+      closed = true;
+      clearTimeout(timer);
+      await sending;
+      await send();
+    },
+  };
+}
+
+/** What is told at once. */
+function urgentOf({ conditions, processors, route, workers }: EngineStatus, generation: number): string {
+  return JSON.stringify([
+    generation,
+    conditions.map(({ type, status, reason }) => [type, status, reason]),
+    processors?.map(({ name, state }) => [name, state]),
+    route,
+    workers.map(({ role, desired }) => [role, desired]),
+  ]);
+}
+
+function toDocument(status: EngineStatus, generation: number): object {
+  const { summary, workers } = status;
+  return {
+    ...status,
+    observedGeneration: generation,
+    conditions: status.conditions.map((condition) => ({ ...condition, observedGeneration: generation })),
+    workers: workers.map(({ lag, drainSeconds, ...worker }) => ({
+      ...worker,
+      ...(lag === undefined ? {} : { lag: rounded(lag) }),
+      ...(drainSeconds === undefined ? {} : { drainSeconds: rounded(drainSeconds) }),
+    })),
+    ...(summary === undefined
+      ? {}
+      : { summary: { ...summary, ...(summary.lag === undefined ? {} : { lag: rounded(summary.lag) }) } }),
+  };
+}
+
+/** Two digits: a figure that moves all the time is not news. */
+function rounded(figure: number): number {
+  if (figure < 100) return Math.round(figure);
+  const step = 10 ** (Math.floor(Math.log10(figure)) - 1);
+  return Math.round(figure / step) * step;
+}

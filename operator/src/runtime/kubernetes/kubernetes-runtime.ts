@@ -1,0 +1,203 @@
+/** The Kubernetes runtime: what an engine needs as objects of the API server, and its servers from here. */
+import { createHash } from "node:crypto";
+import type { Logger } from "@pricing-engine/chassis/log";
+import type { Policy } from "@pricing-engine/contracts";
+import { checkPolicy, type PolicyVerdict } from "../../adapters/check-policy.ts";
+import { type EngineServers, makeEngineServers } from "../../adapters/engine-servers.ts";
+import { probeProcessor } from "../../adapters/probe-processor.ts";
+import { readSources } from "../../adapters/read-sources.ts";
+import type { PricingEngine } from "../../api/resource.ts";
+import { makeDeployment } from "../../core/objects/deployment.ts";
+import { podHashAnnotation, ports } from "../../core/objects/manifest.ts";
+import { deploymentName, type ObjectContext } from "../../core/objects/naming.ts";
+import { makeSharedObjects } from "../../core/objects/shared-objects.ts";
+import type { EnvValue, Role, Workload } from "../../core/plan.ts";
+import type { Kube } from "../../kube/client.ts";
+import { resourceTypes } from "../../kube/resource-types.ts";
+import type { KubeObject } from "../../kube/types.ts";
+import type { Runtime } from "../runtime.ts";
+import { makeApplier } from "./applier.ts";
+import type { EngineSecrets } from "./engine-secrets.ts";
+import { findForeignAutoscaler } from "./foreign-autoscaler.ts";
+import { migrateByJob } from "./migrations.ts";
+import type { ObjectCache } from "./object-cache.ts";
+import { replicaOf } from "./pods.ts";
+import { makeSettingsConfigMap } from "./settings-config-map.ts";
+
+export type PresentSecrets = Extract<EngineSecrets, { kind: "present" }>;
+
+export interface KubernetesRuntimeOptions {
+  readonly kube: Kube;
+  readonly cache: ObjectCache;
+  readonly resource: PricingEngine;
+  readonly uid: string;
+  readonly secrets: PresentSecrets;
+  readonly images: ObjectContext["images"];
+  readonly logger: Logger;
+  /** Told of each object that somebody else had changed or deleted. */
+  onRepair(what: string): void;
+}
+
+export interface KubernetesRuntime extends Runtime {
+  /** The newest resource and Secrets: objects are made from them from now on. */
+  use(resource: PricingEngine, secrets: PresentSecrets): void;
+  checkPolicy(policy: Policy): Promise<PolicyVerdict>;
+  readonly servers: EngineServers;
+  /** Closes connections; what runs goes on. */
+  close(): Promise<void>;
+}
+
+/** Kinds of which an engine's objects are deleted when its resource no longer asks for them. */
+const prunedTypes = [
+  resourceTypes.deployments,
+  resourceTypes.services,
+  resourceTypes.podDisruptionBudgets,
+  resourceTypes.networkPolicies,
+  resourceTypes.horizontalPodAutoscalers,
+  resourceTypes.ingresses,
+];
+
+export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): KubernetesRuntime {
+  const { cache, kube, logger, uid } = options;
+  const { name, namespace } = options.resource.metadata;
+  const engine = { namespace, name };
+  let { resource, secrets } = options;
+  const context = (): ObjectContext => ({
+    resource,
+    uid,
+    images: options.images,
+    secretsHash: secrets.hash,
+    hash: (text) => createHash("sha256").update(text).digest("hex"),
+  });
+  const servers = makeEngineServers({
+    namespace,
+    name,
+    brokers: resource.spec.kafka?.brokers ?? [],
+    postgresUrl: secrets.postgresUrl,
+    redisUrl: secrets.redisUrl,
+    logger,
+  });
+  const applier = makeApplier({ kube, cache, nowMs: () => performance.now() });
+  const writeSettings = makeSettingsConfigMap({
+    kube,
+    cache,
+    redis: servers.redis,
+    prefix: `${namespace}.${name}.`,
+    context,
+  });
+  const urlOf = (role: Role): string =>
+    `http://${deploymentName({ resource }, role)}.${namespace}.svc:${String(ports.http)}`;
+  const findDeployment = (role: Role): KubeObject | undefined =>
+    cache.find(resourceTypes.deployments, namespace, deploymentName({ resource }, role));
+
+  function resolve(value: EnvValue | undefined): string | undefined {
+    if (value?.from === "value") return value.value;
+    if (value?.from === "secret") return secrets.get(value.secret, value.key);
+    return undefined;
+  }
+
+  async function applyDeployment(workload: Workload): Promise<void> {
+    const current = context();
+    // Where something else says how many, it goes on saying so.
+    const isFixed = workload.scale === undefined && workload.role !== "gateway";
+    const applied = await applier.apply(makeDeployment(current, workload, isFixed ? workload.replicas : undefined));
+    if (applied === undefined) return;
+    const { object, why } = applied;
+    if (why === "drifted") options.onRepair(`Deployment ${object.metadata.name}`);
+    // Made without a number, there is one: the first number is written as every later one.
+    const isNew = object.metadata.generation === 1;
+    if (!isFixed && isNew && workload.replicas !== 1) await writeReplicas(workload.role, workload.replicas);
+  }
+
+  /** False when somebody else wrote meanwhile. */
+  async function writeReplicas(role: Role, replicas: number): Promise<boolean> {
+    const target = deploymentName({ resource }, role);
+    const scale = await kube.readScale(target, namespace);
+    if (scale === undefined) return false;
+    if (scale.replicas === replicas) return true;
+    const { resourceVersion } = scale;
+    return (await kube.writeScale(target, namespace, { replicas, resourceVersion })) === "written";
+  }
+
+  async function prune(wanted: ReadonlySet<string>): Promise<void> {
+    for (const type of prunedTypes) {
+      for (const { kind, metadata } of cache.ofEngine(type, engine)) {
+        const isOurs = metadata.ownerReferences?.some((owner) => owner.uid === uid) === true;
+        if (!isOurs || metadata.deletionTimestamp !== undefined || wanted.has(`${kind}/${metadata.name}`)) continue;
+        logger.info({ kind, name: metadata.name }, "no longer asked for: deleted");
+        await kube.delete(type, metadata.name, namespace, metadata.uid === undefined ? {} : { uid: metadata.uid });
+      }
+    }
+  }
+
+  return {
+    servers,
+    use(newest, present) {
+      resource = newest;
+      secrets = present;
+    },
+    ensureTopics: (topics) => servers.ensureTopics(topics),
+    pruneTopics: (topics) => servers.pruneTopics(topics),
+    claimDatabase: () => servers.claimDatabase(),
+    migrate: (service) => migrateByJob({ kube, cache }, context(), service),
+    ensurePartitions: (plans) => servers.ensurePartitions(plans),
+    applySettings: (settings, hash) => writeSettings(settings, hash),
+    async applyWorkloads(workloads) {
+      const shared = makeSharedObjects(context(), workloads);
+      for (const manifest of shared) {
+        const applied = await applier.apply(manifest);
+        if (applied?.why === "drifted") options.onRepair(`${manifest.kind} ${manifest.metadata.name}`);
+      }
+      for (const workload of workloads) await applyDeployment(workload);
+      await prune(
+        new Set([
+          ...shared.map(({ kind, metadata }) => `${kind}/${metadata.name}`),
+          ...workloads.map(({ role }) => `Deployment/${deploymentName({ resource }, role)}`),
+        ]),
+      );
+    },
+    replicas() {
+      const hashes = new Map(
+        cache
+          .ofEngine(resourceTypes.deployments, engine)
+          .map((deployment) => [deployment.metadata.labels?.["app.kubernetes.io/component"], findPodHash(deployment)]),
+      );
+      return cache
+        .ofEngine(resourceTypes.pods, engine)
+        .filter(({ metadata }) => hashes.has(metadata.labels?.["app.kubernetes.io/component"]))
+        .map((pod) => replicaOf(pod, hashes.get(pod.metadata.labels?.["app.kubernetes.io/component"])));
+    },
+    readSources: () => readSources(urlOf("ingest-api")),
+    lookAtGroup: (group) => servers.lookAtGroup(group),
+    countWaiting: (role, settings) => servers.countWaiting(role, settings),
+    async currentReplicas(role) {
+      return (findDeployment(role)?.spec as { replicas?: number } | undefined)?.replicas;
+    },
+    async scale(role, replicas) {
+      const target = deploymentName({ resource }, role);
+      const foreign = findForeignAutoscaler(
+        cache.inNamespace(resourceTypes.horizontalPodAutoscalers, namespace),
+        target,
+      );
+      if (foreign !== undefined) {
+        return {
+          kind: "refused",
+          reason: `HorizontalPodAutoscaler ${foreign} scales ${target}: delete one of the two`,
+        };
+      }
+      if (!(await writeReplicas(role, replicas))) throw new Error(`${target} was changed by somebody else meanwhile`);
+      return { kind: "scaled" };
+    },
+    probeProcessor: ({ token, url }, signal) => probeProcessor(resolve(url) ?? "", resolve(token), signal),
+    changed: (signal) => cache.changed(engine, signal),
+    checkPolicy: (policy) => checkPolicy(urlOf("pricing-api"), policy),
+    close: () => servers.close(),
+  };
+}
+
+function findPodHash({ spec }: KubeObject): string | undefined {
+  const { template } = (spec ?? {}) as {
+    template?: { metadata?: { annotations?: Readonly<Record<string, string>> } };
+  };
+  return template?.metadata?.annotations?.[podHashAnnotation];
+}
