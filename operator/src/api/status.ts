@@ -12,6 +12,7 @@ export const conditionTypes = [
   "WorkloadsAvailable",
   "SettingsApplied",
   "ProcessorsHealthy",
+  "ScalingActive",
   "ResourceValid",
 ] as const;
 
@@ -46,8 +47,9 @@ export interface WorkerStatus {
   readonly desired: number;
   /** Messages that wait for its group; absent for roles that consume nothing. */
   readonly lag?: number;
-  /** Until what waits is worked off, at the measured rates. */
+  /** Until what waits is worked off at the measured speed; absent while that is unknown, or never. */
   readonly drainSeconds?: number;
+  /** Of a role that scales: why it is as many. Of another: why one is not ready. */
   readonly reason?: string;
   readonly processes: readonly ReplicaStatus[];
 }

@@ -161,6 +161,22 @@ test("partitions are looked after hourly, and at once when the spec changes", as
   await eventually(() => looks() === 3);
 });
 
+test("a role that scales says why it is as many, with what waits, and the condition says that it does", async () => {
+  const memory = makeMemoryRuntime();
+  const { engine } = start(memory);
+  await eventually(() => isTrue(engine.status(), "ScalingActive"));
+  await eventually(() => {
+    const worker = engine.status().workers.find(({ role }) => role === "pricing-worker");
+    expect(worker).toMatchObject({
+      desired: 1,
+      ready: 1,
+      lag: 7,
+      reason: expect.stringMatching(/^Measuring: 7 waiting/),
+    });
+  });
+  expect(engine.status().workers.find(({ role }) => role === "gateway")).not.toHaveProperty("reason");
+});
+
 test("a paused engine changes nothing", async () => {
   const memory = makeMemoryRuntime();
   const { engine } = start(memory);

@@ -13,12 +13,16 @@ import type { PricingEngine } from "../api/resource.ts";
 import type { Condition, EngineStatus, Route, SourceFeedStatus } from "../api/status.ts";
 import { deriveConditions } from "../core/conditions.ts";
 import { routeOf } from "../core/failover.ts";
-import { type Plan, type PlanContext, plan } from "../core/plan.ts";
+import { type Plan, type PlanContext, plan, type Role } from "../core/plan.ts";
+import type { ScaleDecision } from "../core/scale.ts";
 import { summarize } from "../core/summary.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { makeDecisionJournal } from "./decision-journal.ts";
 import { makeFailover } from "./failover.ts";
 import { makeLiveSettings } from "./live-settings.ts";
-import { processorStatuses, workerStatus } from "./observed.ts";
+import { dueOf, processorStatuses, scalingFacts, workerStatus } from "./observed.ts";
+import { makeScaling } from "./scaling.ts";
+import { sleep } from "./sleep.ts";
 import { makeSteps } from "./steps.ts";
 
 export interface EngineDeps {
@@ -28,6 +32,10 @@ export interface EngineDeps {
   readonly now: () => Date;
   /** Between passes; a change of the resource starts one at once. */
   readonly passEveryMs?: number;
+  /** How long less must be needed before a worker goes. Default a minute. */
+  readonly scaleDownWindowMs?: number | undefined;
+  /** Told of each look at a role that scales, and what came of it. */
+  onDecision?(role: Role, decision: ScaleDecision): void;
   /** Told of each status, also when only a figure changed. */
   onStatus(status: EngineStatus): void;
 }
@@ -58,7 +66,6 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
   let sources: readonly SourceFeedStatus[] = [];
   const nowMs = () => deps.now().getTime();
   let prunedAtMs = nowMs();
-  const lag = new Map<string, number>();
   const steps = makeSteps({ runtime, logger, nowMs, onChange: publish });
   const failover = makeFailover({
     probe: (processor, signal) => runtime.probeProcessor(processor, signal),
@@ -72,6 +79,18 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
       // Only while the settings of this plan are out: a verdict is advice, never the first thing that is written.
       if (steps.state("settings").state !== "done" || wanted.paused) return;
       writeSettings().catch((error: unknown) => logger.warn({ err: error }, "a verdict was not written"));
+    },
+  });
+  const journal = makeDecisionJournal(logger);
+  const scaling = makeScaling({
+    runtime,
+    logger,
+    route,
+    monotonicMs: () => performance.now(),
+    downWindowMs: deps.scaleDownWindowMs,
+    onDecision(role, decision) {
+      deps.onDecision?.(role, decision);
+      if (journal(role, decision)) publish();
     },
   });
   const writeSettings = makeLiveSettings({ runtime, plan: () => wanted, verdicts: () => failover.verdicts() });
@@ -108,7 +127,8 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
     }
     // Not before the processes: simulated processors are among them.
     if (workloadsApplied) failover.apply(current.failover);
-    await measureLags(current);
+    // Not before the topics: a group cannot be measured without them.
+    if (workloadsApplied) scaling.apply(current);
     if (current.workloads.some(({ role }) => role === "ingest-api")) {
       // What was last known stays while nobody can be asked.
       sources = await runtime.readSources().catch(() => sources);
@@ -129,25 +149,11 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
     }
   }
 
-  async function measureLags(current: Plan): Promise<void> {
-    for (const { role, scale } of current.workloads) {
-      if (scale === undefined || steps.state("topics").state !== "done") continue;
-      try {
-        const { partitions } = await runtime.lookAtGroup(scale.group);
-        lag.set(
-          role,
-          partitions.reduce((sum, { committed, end }) => sum + end - committed, 0),
-        );
-      } catch {
-        lag.delete(role);
-      }
-    }
-  }
-
   function status(): EngineStatus {
     const { paused, notImplemented } = wanted;
     const replicas = runtime.replicas();
-    const workers = wanted.workloads.map((workload) => workerStatus(workload, replicas, lag.get(workload.role)));
+    const scaled = new Map(wanted.workloads.map(({ role }) => [role, scaling.find(role)]));
+    const workers = wanted.workloads.map((workload) => workerStatus(workload, replicas, scaled.get(workload.role)));
     const partitions = steps.partitions();
     const probed = { processors: processorStatuses(failover.verdicts()), route: route() };
     const facts = {
@@ -156,6 +162,8 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
       partitions: steps.state("partitions"),
       settings: steps.state("settings"),
       workers,
+      due: dueOf(scaled),
+      scaling: scalingFacts(wanted, scaled),
       workloadsApplied,
       workloadsProblem,
       paused,
@@ -216,15 +224,7 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
     status,
     async close() {
       stopping.abort();
-      await Promise.all([running, failover.close()]);
+      await Promise.all([running, failover.close(), scaling.close()]);
     },
   };
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  if (signal.aborted) return Promise.resolve();
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", () => resolve(), { once: true });
-  return promise.finally(() => clearTimeout(timer));
 }

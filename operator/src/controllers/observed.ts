@@ -1,8 +1,10 @@
 /** What is seen of an engine, as its status says it. Pure. */
 import type { ProcessorStatus, WorkerStatus } from "../api/status.ts";
-import type { Workload } from "../core/plan.ts";
+import type { ScalingFacts } from "../core/conditions.ts";
+import type { Plan, Role, Workload } from "../core/plan.ts";
 import type { ReplicaOfRole } from "../runtime/runtime.ts";
 import type { Verdicts } from "./failover.ts";
+import type { RoleScaling } from "./scaling.ts";
 
 export function processorStatuses(verdicts: Verdicts | undefined): readonly ProcessorStatus[] | undefined {
   if (verdicts === undefined) return undefined;
@@ -13,19 +15,40 @@ export function processorStatuses(verdicts: Verdicts | undefined): readonly Proc
 }
 
 export function workerStatus(
-  { role, replicas: desired }: Pick<Workload, "role" | "replicas">,
+  { role, replicas: planned }: Pick<Workload, "role" | "replicas">,
   replicas: readonly ReplicaOfRole[],
-  lag: number | undefined,
+  scaling: RoleScaling | undefined,
 ): WorkerStatus {
   const processes = replicas.filter((replica) => replica.role === role);
-  const reason = processes.find((replica) => replica.state !== "ready" && replica.reason !== undefined)?.reason;
+  const trouble = processes.find((replica) => replica.state !== "ready" && replica.reason !== undefined)?.reason;
+  const reason = scaling?.explained ?? trouble;
+  const { lag, drainSeconds } = scaling?.decision ?? {};
   return {
     role,
     replicas: processes.length,
     ready: processes.filter((replica) => replica.state === "ready").length,
-    desired,
+    desired: scaling?.decision.desired ?? planned,
     ...(lag === undefined ? {} : { lag }),
+    ...(drainSeconds === undefined ? {} : { drainSeconds }),
     ...(reason === undefined ? {} : { reason }),
     processes,
   };
+}
+
+type Scaled = ReadonlyMap<Role, RoleScaling | undefined>;
+
+/** How many of each role must be ready by now, where those are not all that are wanted. */
+export function dueOf(scaled: Scaled): ReadonlyMap<string, number> {
+  return new Map([...scaled].flatMap(([role, seen]) => (seen === undefined ? [] : [[role, seen.due]])));
+}
+
+export function scalingFacts(
+  { scalingPaused, workloads }: Pick<Plan, "scalingPaused" | "workloads">,
+  scaled: Scaled,
+): ScalingFacts | undefined {
+  if (workloads.every(({ scale }) => scale === undefined)) return undefined;
+  const refusals = [...scaled].flatMap(([role, seen]) =>
+    seen?.refusal === undefined ? [] : [`${role}: ${seen.refusal}`],
+  );
+  return { isPaused: scalingPaused, refusals };
 }

@@ -66,4 +66,33 @@ describe("conditions", () => {
     expect(find(second, "TopicsReady")?.lastTransitionTime).toBe(later);
     expect(find(second, "SchemaReady")?.lastTransitionTime).toBe(at);
   });
+
+  test("workers that were just added are no reason not to be Ready, those that are due are", () => {
+    const scaling = { ...good, workers: [{ ...worker, role: "pricing-worker", ready: 2, desired: 5 }] };
+    const judge = (due: number) =>
+      isReady(deriveConditions({ ...scaling, due: new Map([["pricing-worker", due]]) }, [], at));
+    expect([judge(2), judge(3), judge(5)]).toEqual([true, false, false]);
+    expect(isReady(deriveConditions(scaling, [], at))).toBe(false);
+  });
+
+  test.each([
+    [undefined, undefined],
+    [
+      { isPaused: false, refusals: [] },
+      { status: "True", reason: "Following" },
+    ],
+    [
+      { isPaused: true, refusals: [] },
+      { status: "False", reason: "Paused" },
+    ],
+    [
+      { isPaused: false, refusals: ["payment-worker: an HPA scales it"] },
+      { status: "False", reason: "Refused", message: "payment-worker: an HPA scales it" },
+    ],
+  ])("scaling %o is said, and is no part of Ready", (scaling, expected) => {
+    const conditions = deriveConditions({ ...good, scaling }, [], at);
+    expect(isReady(conditions)).toBe(true);
+    if (expected === undefined) expect(find(conditions, "ScalingActive")).toBeUndefined();
+    else expect(find(conditions, "ScalingActive")).toMatchObject(expected);
+  });
 });

@@ -21,6 +21,10 @@ export interface ConditionFacts {
   readonly partitions: StepState;
   readonly settings: StepState;
   readonly workers: readonly WorkerStatus[];
+  /** How many of a role must be ready by now; of others all that are wanted. */
+  readonly due?: ReadonlyMap<string, number>;
+  /** With roles that scale. */
+  readonly scaling?: ScalingFacts | undefined;
   /** Whether the workloads of the current plan were handed to the runtime. */
   readonly workloadsApplied: boolean;
   /** Why they could not be handed over, when they could not. */
@@ -34,6 +38,12 @@ export interface ConditionFacts {
   /** With the payment section. */
   readonly processors?: readonly ProcessorStatus[] | undefined;
   readonly route?: Route | undefined;
+}
+
+export interface ScalingFacts {
+  readonly isPaused: boolean;
+  /** `<role>: <why the runtime does not let it be scaled>` */
+  readonly refusals: readonly string[];
 }
 
 type Draft = Omit<Condition, "lastTransitionTime">;
@@ -79,7 +89,8 @@ export function deriveConditions(
           facts.notImplemented.map(({ path, message }) => `${path}: ${message}`).join("; "),
         ),
     ...parts,
-    // Not a part of Ready: payments are taken all the same, and wait.
+    // Not parts of Ready: what is there works, and payments are taken all the same, and wait.
+    ...(facts.scaling === undefined ? [] : [scalingCondition(facts.scaling)]),
     ...(facts.processors === undefined ? [] : [processorsCondition(facts.processors, facts.route)]),
   ];
   return drafts.map((draft) => {
@@ -131,19 +142,29 @@ function stepCondition(type: ConditionType, step: StepState): Draft {
   }
 }
 
-function workloadsCondition({ workers, workloadsApplied, workloadsProblem }: ConditionFacts): Draft {
+function scalingCondition({ isPaused, refusals }: ScalingFacts): Draft {
+  const type = "ScalingActive";
+  if (isPaused) return flag(type, false, "Paused", "an annotation pauses it: numbers stay, and may be set by hand");
+  if (refusals.length > 0) return flag(type, false, "Refused", refusals.join("; "));
+  return flag(type, true, "Following", "workers follow what waits for them");
+}
+
+function workloadsCondition({ due, workers, workloadsApplied, workloadsProblem }: ConditionFacts): Draft {
   const type = "WorkloadsAvailable";
   if (workloadsProblem !== undefined)
     return { type, status: "False", reason: "ApplyFailed", message: workloadsProblem };
   if (!workloadsApplied) return { type, status: "False", reason: "Waiting", message: "processes are not started yet" };
-  const missing = workers.filter((worker) => worker.ready < worker.desired);
+  const missing = workers.filter(({ desired, ready, role }) => ready < Math.min(desired, due?.get(role) ?? desired));
   if (missing.length === 0) return { type, status: "True", reason: "AllReady", message: "every process is ready" };
   return {
     type,
     status: "False",
     reason: "ProcessesNotReady",
     message: missing
-      .map(({ role, ready, desired, reason }) => `${role} ${ready} of ${desired} ready${reason ? ` (${reason})` : ""}`)
+      .map((worker) => {
+        const why = worker.processes.find(({ reason }) => reason !== undefined)?.reason ?? worker.reason;
+        return `${worker.role} ${worker.ready} of ${worker.desired} ready${why ? ` (${why})` : ""}`;
+      })
       .join("; "),
   };
 }

@@ -1,6 +1,5 @@
 import type { PricingEngine } from "../api/resource.ts";
 import type { NotImplemented } from "../api/status.ts";
-import { orderStages } from "./order-stages.ts";
 import type { PlanContext } from "./plan.ts";
 
 /**
@@ -22,18 +21,6 @@ export function findNotImplemented(
   }
   if (spec.ingest !== undefined && spec.ingest.sources === undefined && samplesUrl === undefined) {
     say("spec.ingest.sources", "no feed is read: the simulated provider runs in the local runtime alone");
-  }
-  for (const section of ["pricing", "payment", "ingest"] as const) {
-    const workers = spec[section]?.workers;
-    if (workers === undefined) continue;
-    const path = `spec.${section}.workers`;
-    if (workers.min === 0) say(`${path}.min`, "workers do not scale to zero; one keeps running");
-    if (workers.max > Math.max(1, workers.min))
-      say(`${path}.max`, `workers do not scale by lag; ${path}.min of them run`);
-  }
-  const stages = orderStages.flatMap((stage) => spec.orders?.stages[stage].workers ?? []);
-  if (stages.some(({ max, min }) => min === 0 || max > min)) {
-    say("spec.orders.stages", "stages do not scale by lag; `min` workers of each run, at least one");
   }
   if (spec.deletionPolicy === "Delete") say("spec.deletionPolicy", "topics and data stay when the engine goes");
   return found;

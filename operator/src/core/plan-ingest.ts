@@ -33,7 +33,7 @@ export function planIngest(resource: PricingEngine, { samplesUrl }: PlanContext)
       exposure: "internal",
       ...(hasReplica ? { env: { POSTGRES_REPLICA_URL: { from: "replica" } } } : {}),
     }),
-    workload("worker", Math.max(1, ingest.workers.min), {
+    workload("worker", ingest.workers.min, {
       scale: planScale(resource, "ingest-worker", ingest.workers),
       ...(pricing === undefined ? {} : { env: { PRICING_URL: { from: "workload", role: "pricing-api" } } }),
     }),

@@ -38,7 +38,7 @@ export function planOrders(resource: PricingEngine): readonly PlannedWorkload[] 
       role: `orders-${stage}` as const,
       service: "orders" as const,
       argument: stage,
-      replicas: Math.max(1, orders.stages[stage].workers.min),
+      replicas: orders.stages[stage].workers.min,
       exposure: "none" as const,
       // The payment stage hands charges to Kafka and waits for none: held payments are nothing to it.
       scale: planScale(resource, `orders-${stage}`, orders.stages[stage].workers),

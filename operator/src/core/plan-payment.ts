@@ -70,7 +70,7 @@ export function planPayment(resource: PricingEngine): readonly PlannedWorkload[]
       role: "payment-worker",
       service: "payment",
       argument: "worker",
-      replicas: Math.max(1, spec.payment.workers.min),
+      replicas: spec.payment.workers.min,
       exposure: "none",
       scale: planScale(resource, "payment-worker", spec.payment.workers, {
         besides: ["payment-controls"],

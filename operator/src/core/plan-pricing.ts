@@ -21,7 +21,7 @@ export function planPricing(resource: PricingEngine): readonly PlannedWorkload[]
       role: "pricing-worker",
       service: "pricing",
       argument: "worker",
-      replicas: Math.max(1, pricing.workers.min),
+      replicas: pricing.workers.min,
       exposure: "none",
       scale: planScale(resource, "pricing-worker", pricing.workers),
       env: { ...env, ENGINE_ROLE: value("worker") },

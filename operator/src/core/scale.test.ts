@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decide, downWindowMs, initialScale, type Look, type ScaleDecision, type ScaleSettings } from "./scale.ts";
+import {
+  decide,
+  defaultDownWindowMs,
+  initialScale,
+  type Look,
+  type ScaleDecision,
+  type ScaleSettings,
+} from "./scale.ts";
 
 const settings: ScaleSettings = { min: 1, max: 12, drainTargetMs: 10_000, partitions: 12 };
 const stepMs = 2000;
@@ -181,7 +188,7 @@ test("under any load: within the limits, down by one and never sooner than a win
           expect(desired).toBeLessThanOrEqual(cap);
           if (desired < before) {
             expect(before - desired).toBe(1);
-            expect(atMs - changedAtMs).toBeGreaterThanOrEqual(downWindowMs - 2 * stepMs);
+            expect(atMs - changedAtMs).toBeGreaterThanOrEqual(defaultDownWindowMs - 2 * stepMs);
           }
           if (desired !== before) changedAtMs = atMs;
         }
