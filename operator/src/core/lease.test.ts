@@ -16,6 +16,7 @@ const self = { identity: "me", durations };
 const date = new Date("2026-11-26T07:30:00.123Z");
 const minutesSince2020 = Math.floor((date.getTime() - Date.UTC(2020, 0)) / 60_000);
 const view = (holderIdentity: string, leaseTransitions = 7, version = "1"): LeaseView => ({
+  uid: "u",
   version,
   spec: { holderIdentity, leaseTransitions, leaseDurationSeconds: 15, renewTime: "2000-01-01T00:00:00.000000Z" },
 });
@@ -27,9 +28,14 @@ const look = (memory: LeaseMemory, seen: LeaseView, nowMs: number) => {
 describe("a follower", () => {
   it.each([
     ["there is none", undefined, 0, { act: "write", over: undefined, epoch: minutesSince2020 }],
-    ["it was released", view(""), 0, { act: "write", over: "1", epoch: 8 }],
+    ["it was released", view(""), 0, { act: "write", over: { uid: "u", version: "1" }, epoch: 8 }],
     ["another one holds it, seen for the first time", view("other"), 0, { act: "wait", atMs: 15_000 }],
-    ["our name is in it from an earlier life", view("me"), 0, { act: "write", over: "1", epoch: 8 }],
+    [
+      "our name is in it from an earlier life",
+      view("me"),
+      0,
+      { act: "write", over: { uid: "u", version: "1" }, epoch: 8 },
+    ],
   ])("%s", (_name, seen, nowMs, decision) => {
     expect(look(noMemory, seen, nowMs).decision).toMatchObject(decision);
   });
@@ -37,14 +43,18 @@ describe("a follower", () => {
   it("waits from when it saw the last change, by its own clock, whatever the times in the lease say", () => {
     const first = look(noMemory, view("other"), 1000).observed;
     expect(look(first, view("other"), 15_999).decision).toEqual({ act: "wait", atMs: 16_000 });
-    expect(look(first, view("other"), 16_000).decision).toMatchObject({ act: "write", over: "1", epoch: 8 });
+    expect(look(first, view("other"), 16_000).decision).toMatchObject({
+      act: "write",
+      over: { uid: "u", version: "1" },
+      epoch: 8,
+    });
     // Renewed in between: it waits anew.
     const second = look(first, view("other", 7, "2"), 15_000).observed;
     expect(look(second, view("other", 7, "2"), 16_000).decision).toEqual({ act: "wait", atMs: 30_000 });
   });
 
   it("waits as long as the holder claimed, not as long as it would itself", () => {
-    const seen: LeaseView = { version: "1", spec: { holderIdentity: "other", leaseDurationSeconds: 60 } };
+    const seen: LeaseView = { uid: "u", version: "1", spec: { holderIdentity: "other", leaseDurationSeconds: 60 } };
     expect(look(noMemory, seen, 0).decision).toEqual({ act: "wait", atMs: 60_000 });
   });
 
@@ -57,7 +67,11 @@ describe("a follower", () => {
 
 describe("a leader", () => {
   const leads = ledSince("5", 8, 1000);
-  const own: LeaseView = { version: "5", spec: { holderIdentity: "me", leaseTransitions: 8, acquireTime: "then" } };
+  const own: LeaseView = {
+    uid: "u",
+    version: "5",
+    spec: { holderIdentity: "me", leaseTransitions: 8, acquireTime: "then" },
+  };
 
   it("leads until its deadline, which ends before the lease does", () => {
     expect(isLeader(leads, durations, 10_999)).toBe(true);
@@ -68,7 +82,7 @@ describe("a leader", () => {
   it("renews within its term, with the time at which it began", () => {
     expect(look(leads, own, 3000).decision).toEqual({
       act: "write",
-      over: "5",
+      over: { uid: "u", version: "5" },
       epoch: 8,
       spec: {
         holderIdentity: "me",
@@ -92,7 +106,7 @@ describe("a leader", () => {
   });
 
   it("leaves behind what the next one takes at once, with a higher epoch", () => {
-    const left: LeaseView = { version: "6", spec: releasedSpec(8, date) };
+    const left: LeaseView = { uid: "u", version: "6", spec: releasedSpec(8, date) };
     expect(look(look(noMemory, own, 0).observed, left, 100).decision).toMatchObject({ act: "write", epoch: 9 });
   });
 });

@@ -38,12 +38,18 @@ export interface LeaseMemory {
 
 export const noMemory: LeaseMemory = { seen: undefined, term: undefined, highestEpoch: 0 };
 
+/** A Lease in the API: one that was deleted and made again has another uid. */
+export interface LeaseVersion {
+  readonly uid: string;
+  readonly version: string;
+}
+
 /** The Lease as it was just read; undefined: there is none. */
-export type LeaseView = { readonly version: string; readonly spec: LeaseSpec } | undefined;
+export type LeaseView = (LeaseVersion & { readonly spec: LeaseSpec }) | undefined;
 
 export type LeaseDecision =
-  /** `over` is the version that the write must be conditional on; undefined: make it. */
-  | { readonly act: "write"; readonly spec: LeaseSpec; readonly over: string | undefined; readonly epoch: number }
+  /** `over` is what the write must be conditional on; undefined: make it. */
+  | { readonly act: "write"; readonly spec: LeaseSpec; readonly over: LeaseVersion | undefined; readonly epoch: number }
   /** Another one holds it; not before `atMs` can that end unseen. */
   | { readonly act: "wait"; readonly atMs: number };
 
@@ -74,7 +80,7 @@ export function decideLease(
   const leaseDurationSeconds = Math.ceil(self.durations.leaseMs / 1000);
   if (view !== undefined && isLeader(memory, self.durations, nowMs) && spec.holderIdentity === self.identity) {
     const renewed = { ...spec, leaseDurationSeconds, renewTime: now };
-    return { act: "write", spec: renewed, over: view.version, epoch: memory.term?.epoch ?? 0 };
+    return { act: "write", spec: renewed, over: versionOf(view), epoch: memory.term?.epoch ?? 0 };
   }
   // Also when the name in it is ours: that was an earlier term, or a write of which we never heard.
   const holder = spec.holderIdentity ?? "";
@@ -92,7 +98,7 @@ export function decideLease(
       renewTime: now,
       leaseTransitions: epoch,
     },
-    over: view?.version,
+    over: view === undefined ? undefined : versionOf(view),
     epoch,
   };
 }
@@ -122,6 +128,10 @@ export function releasedSpec(epoch: number, date: Date): LeaseSpec {
 export function nextLookMs(decision: LeaseDecision | undefined, { retryMs }: LeaseDurations, nowMs: number): number {
   if (decision?.act !== "wait") return retryMs;
   return Math.max(0, Math.min(retryMs, decision.atMs - nowMs));
+}
+
+function versionOf({ uid, version }: LeaseVersion): LeaseVersion {
+  return { uid, version };
 }
 
 function holdsForMs({ leaseDurationSeconds }: LeaseSpec, { leaseMs }: LeaseDurations): number {

@@ -38,6 +38,8 @@ export interface EventRecorderOptions {
 export interface EventRecorder {
   /** Never throws and never waits: events are a courtesy. */
   record(regarding: KubeObject, event: KubeEvent): void;
+  /** What is remembered: events that wait, and those that may repeat. */
+  size(): number;
   /** Writes what is left, for two seconds at most. */
   close(): Promise<void>;
 }
@@ -73,17 +75,19 @@ export function makeEventRecorder(options: EventRecorderOptions): EventRecorder 
   const queue = makeWorkQueue<string>({ name: "events", run: write, concurrency: 2, logger });
   let closing = false;
 
-  async function write(key: string): Promise<{ requeueAfterMs: number } | undefined> {
+  async function write(key: string, signal: AbortSignal): Promise<{ requeueAfterMs: number } | undefined> {
     const series = all.get(key);
     if (series === undefined || series.count === series.writtenCount) return undefined;
     const waitMs = series.writtenAtMs + countEveryMs - performance.now();
     if (series.name !== undefined && waitMs > 0 && !closing) return { requeueAfterMs: waitMs };
     const { count, lastAt } = series;
     try {
-      if (series.name === undefined || !(await updateCount(series, count, lastAt))) await create(series, count, lastAt);
+      const updated = series.name !== undefined && (await updateCount(series, count, lastAt, signal));
+      if (!updated) await create(series, count, lastAt, signal);
       Object.assign(series, { writtenCount: count, writtenAtMs: performance.now(), failures: 0 });
       outcomes.inc({ outcome: "written" });
     } catch (error) {
+      if (signal.aborted) return undefined;
       series.failures++;
       // Refused will be refused again: no right to write events, or the namespace is going.
       const refused = error instanceof KubeError && !error.retryable;
@@ -96,10 +100,15 @@ export function makeEventRecorder(options: EventRecorderOptions): EventRecorder 
   }
 
   /** False when the API server has forgotten it: events live for an hour. */
-  async function updateCount({ regarding, name }: Series, count: number, lastAt: Date): Promise<boolean> {
+  async function updateCount(
+    { regarding, name }: Series,
+    count: number,
+    lastAt: Date,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const patch = { series: { count: Math.max(2, count), lastObservedTime: microTime(lastAt) } };
     try {
-      await kube.mergePatch(resourceTypes.events, name ?? "", namespaceOf(regarding), patch);
+      await kube.mergePatch(resourceTypes.events, name ?? "", namespaceOf(regarding), patch, { signal });
       return true;
     } catch (error) {
       if (isNotFound(error)) return false;
@@ -107,12 +116,12 @@ export function makeEventRecorder(options: EventRecorderOptions): EventRecorder 
     }
   }
 
-  async function create(series: Series, count: number, lastAt: Date): Promise<void> {
+  async function create(series: Series, count: number, lastAt: Date, signal: AbortSignal): Promise<void> {
     const { regarding, event, firstAt } = series;
     const namespace = namespaceOf(regarding);
     const name = `${regarding.metadata.name.slice(0, 200)}.${randomBytes(8).toString("hex")}`;
     const { uid, resourceVersion } = regarding.metadata;
-    await kube.create(resourceTypes.events, {
+    const object = {
       apiVersion: resourceTypes.events.apiVersion,
       kind: resourceTypes.events.kind,
       metadata: { name, namespace },
@@ -132,7 +141,8 @@ export function makeEventRecorder(options: EventRecorderOptions): EventRecorder 
         ...(resourceVersion === undefined ? {} : { resourceVersion }),
       },
       ...(count < 2 ? {} : { series: { count, lastObservedTime: microTime(lastAt) } }),
-    });
+    };
+    await kube.create(resourceTypes.events, object, { signal });
     series.name = name;
   }
 
@@ -185,6 +195,7 @@ export function makeEventRecorder(options: EventRecorderOptions): EventRecorder 
         logger.warn({ err: error, reason: event.reason }, "an event was not taken");
       }
     },
+    size: () => all.size,
     async close() {
       if (closing) return;
       closing = true;

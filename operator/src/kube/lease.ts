@@ -8,6 +8,7 @@ import {
   type LeaseDurations,
   type LeaseMemory,
   type LeaseSpec,
+  type LeaseVersion,
   type LeaseView,
   ledSince,
   nextLookMs,
@@ -85,11 +86,12 @@ export function makeLease(options: LeaseOptions): Lease {
     return viewOf(await kube.find(resourceTypes.leases, name, namespace, call));
   }
 
-  async function write(spec: LeaseSpec, over: string | undefined, timeoutMs: number, signal?: AbortSignal) {
+  async function write(spec: LeaseSpec, over: LeaseVersion | undefined, timeoutMs: number, signal?: AbortSignal) {
     const object: KubeObject = {
       apiVersion: resourceTypes.leases.apiVersion,
       kind: resourceTypes.leases.kind,
-      metadata: { name, namespace, ...(over === undefined ? {} : { resourceVersion: over }) },
+      // The uid too: a Lease is one of the kinds that a replace makes when it is gone, whatever its version.
+      metadata: { name, namespace, ...(over === undefined ? {} : { uid: over.uid, resourceVersion: over.version }) },
       spec,
     };
     const call = { timeoutMs, signal };
@@ -146,7 +148,7 @@ export function makeLease(options: LeaseOptions): Lease {
       try {
         const view = viewOf(await kube.find(resourceTypes.leases, name, namespace, { timeoutMs: durations.retryMs }));
         if (view?.spec.holderIdentity !== identity) return;
-        await write(releasedSpec(view.spec.leaseTransitions ?? epoch, new Date()), view.version, durations.retryMs);
+        await write(releasedSpec(view.spec.leaseTransitions ?? epoch, new Date()), view, durations.retryMs);
         return;
       } catch (error) {
         // The last renewal was still on its way.
@@ -174,5 +176,6 @@ export function makeLease(options: LeaseOptions): Lease {
 function viewOf(object: KubeObject | undefined): LeaseView {
   if (object === undefined) return undefined;
   const spec = (object.spec ?? {}) as LeaseSpec;
-  return { version: object.metadata.resourceVersion ?? "", spec };
+  const { uid = "", resourceVersion = "" } = object.metadata;
+  return { uid, version: resourceVersion, spec };
 }
