@@ -5,6 +5,7 @@ import type { Answer } from "../support/client.ts";
 import { type Engine, startEngine } from "../support/engine.ts";
 import { anOrder, getOrder, orderIn, place, placedOf, post, readReceipt } from "../support/orders.ts";
 import { findContractFault } from "../support/problem.ts";
+import { setBothDown } from "../support/processors.ts";
 
 /*
  * Orders through the whole engine: gateways, pricing, stages, payment workers and two simulated processors, on real Kafka, Postgres
@@ -48,17 +49,6 @@ const countBy = (answers: readonly Answer[]) => {
 };
 const together = <T>(count: number, call: (nth: number) => Promise<T>) =>
   Promise.all(Array.from({ length: count }, (_, nth) => call(nth)));
-
-async function setFailure(failure: boolean): Promise<void> {
-  for (const role of ["processor-default", "processor-fallback"] as const) {
-    const answer = await fetch(`${engine.urlOf(role)}/admin/configurations/failure`, {
-      method: "PUT",
-      headers: { "x-rinha-token": "123", "content-type": "application/json" },
-      body: JSON.stringify({ failure }),
-    });
-    expect(answer.status).toBe(200);
-  }
-}
 
 /** Charges of an order at the processors. */
 async function chargesOf(orderId: string): Promise<number> {
@@ -207,7 +197,7 @@ it("makes what becomes scarce dearer, and says so", async () => {
 
 it("waits while both processors are down, and finishes when one is back", async () => {
   const { client } = engine;
-  await setFailure(true);
+  await setBothDown(engine, true);
   let placed: { order_id: string }[];
   try {
     placed = await together(10, () => place(client, anOrder("seat")));
@@ -222,7 +212,7 @@ it("waits while both processors are down, and finishes when one is back", async 
     const states = await Promise.all(placed.map(async ({ order_id }) => (await getOrder(client, order_id)).status));
     expect(new Set(states)).toEqual(new Set(["reserved"]));
   } finally {
-    await setFailure(false);
+    await setBothDown(engine, false);
   }
   const done = await Promise.all(placed.map(({ order_id }) => orderIn(client, order_id)));
   expect(new Set(done.map(({ status }) => status))).toEqual(new Set(["notified"]));

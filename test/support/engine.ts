@@ -56,6 +56,8 @@ export interface Engine extends AsyncDisposable {
   /** The engine's database. */
   readonly sql: postgres.Sql;
   readonly databaseUrl: string;
+  /** Where receipts are written, unless the resource says otherwise. */
+  readonly receiptsFolder: string;
   /** Where the processes of an internal role listen. */
   urlOf(role: Role): string;
   /** Processes of a role that were started and not replaced. */
@@ -102,6 +104,7 @@ async function wire(
 
   const folder = await mkdtemp(join(tmpdir(), "pricing-engine-e2e-"));
   defer(() => rm(folder, { recursive: true, force: true }));
+  const receiptsFolder = join(folder, "receipts");
   const adminKey = `admin-${randomBytes(12).toString("hex")}`;
   const files = {
     settings: join(folder, "settings.json"),
@@ -141,7 +144,7 @@ async function wire(
       case "workload":
         return urlOf(value.role);
       case "receipts":
-        return value.part === "directory" ? join(folder, "receipts") : undefined;
+        return value.part === "directory" ? receiptsFolder : undefined;
       case "secret":
         throw new Error(`a test engine has no secret ${value.secret}`);
     }
@@ -178,6 +181,7 @@ async function wire(
     adminKey,
     sql,
     databaseUrl,
+    receiptsFolder,
     urlOf,
     processes: (role) => [...processes].flatMap(([service, of]) => (of === role ? [service] : [])),
     start,

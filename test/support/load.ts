@@ -44,6 +44,55 @@ export function startLoad<T>(
   };
 }
 
+export interface Arrivals<T> extends Load<T> {
+  /** Calls that were due and not made, because too many had not been answered. */
+  skipped(): number;
+}
+
+/**
+ * So many calls a second, however slowly they are answered: callers who do not know of each other. Calls that come due together are made
+ * together, so a hold-up of this process delays none for good.
+ */
+export function startArrivals<T>(
+  perSecond: number,
+  call: (nth: number) => Promise<T>,
+  options: { readonly maxInFlight?: number } = {},
+): Arrivals<T> {
+  const { maxInFlight = 512 } = options;
+  const observations: Observation<T>[] = [];
+  const inFlight = new Set<Promise<void>>();
+  const beganMs = performance.now();
+  let due = 0;
+  let skipped = 0;
+  const make = async (nth: number): Promise<void> => {
+    const startedMs = performance.now();
+    const result = await call(nth).then(
+      (value) => ({ ok: true, value }) as const,
+      (error: unknown) => ({ ok: false, error }) as const,
+    );
+    observations.push({ startedMs, endedMs: performance.now(), result });
+  };
+  const timer = setInterval(() => {
+    for (; due < ((performance.now() - beganMs) * perSecond) / 1_000; due += 1) {
+      if (inFlight.size >= maxInFlight) {
+        skipped += 1;
+        continue;
+      }
+      const made = make(due).finally(() => inFlight.delete(made));
+      inFlight.add(made);
+    }
+  }, 5);
+  return {
+    observations,
+    skipped: () => skipped,
+    async stop() {
+      clearInterval(timer);
+      await Promise.all(inFlight);
+      return observations;
+    },
+  };
+}
+
 /** The observations whose call failed; empty when all was well. */
 export function failuresOf(observations: readonly Observation<unknown>[]): string[] {
   return observations.flatMap(({ result }) => (result.ok ? [] : [String(result.error)]));
