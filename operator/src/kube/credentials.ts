@@ -1,21 +1,12 @@
 import type { RequestOptions } from "node:https";
-import { KubeConfig } from "@kubernetes/client-node";
+import type { KubeConfig } from "@kubernetes/client-node";
 import { Agent, type Dispatcher, ProxyAgent } from "undici";
 
 /** Where the API server is and how we prove who we are. */
 export interface Credentials {
   readonly server: string;
   get(): Promise<{ readonly headers: Readonly<Record<string, string>>; readonly dispatcher: Dispatcher }>;
-  /** The API server did not take them: read them again. */
-  refresh(): void;
   close(): Promise<void>;
-}
-
-/** Inside a pod its service account, else what kubectl would use. */
-export function loadKubeConfig(): KubeConfig {
-  const config = new KubeConfig();
-  config.loadFromDefault();
-  return config;
 }
 
 /** Tokens of service accounts are rotated on disk; client-go looks as often. */
@@ -67,9 +58,6 @@ export function makeCredentials(config: KubeConfig): Credentials {
       });
       current = await reading;
       return current;
-    },
-    refresh() {
-      if (current !== undefined) current = { ...current, readAtMs: Number.NEGATIVE_INFINITY };
     },
     async close() {
       await current?.dispatcher.destroy();

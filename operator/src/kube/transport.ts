@@ -65,13 +65,7 @@ export function makeTransport(credentials: Credentials, defaultTimeoutMs: number
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
     const name = `${call.method} ${call.path}`;
-    let answer = await send(call, timeouts, signal);
-    if (answer.statusCode === 401) {
-      // A token that was rotated a moment ago.
-      credentials.refresh();
-      await answer.body.dump();
-      answer = await send(call, timeouts, signal);
-    }
+    const answer = await send(call, timeouts, signal);
     if (answer.statusCode < 300) return answer;
     const retryAfter = answer.headers["retry-after"];
     throw errorOfAnswer(

@@ -91,7 +91,10 @@ export function makeWorkQueueMetrics(name: string, concurrency: number, depthNow
         update();
       };
     },
-    close: () => void live.delete(queue),
+    close() {
+      live.delete(queue);
+      update();
+    },
   };
 }
 
