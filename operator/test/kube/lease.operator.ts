@@ -84,7 +84,9 @@ describe("a single candidate", () => {
   it("leads on while single calls fail, in the same term", async () => {
     await using proxy = await startKubeProxy();
     await using through = makeTestKube({ url: proxy.url });
-    const one = aCandidate({ kube: through });
+    // A call that hangs costs half of the deadline, so that a slow machine has the other half.
+    const durations = { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 300 };
+    const one = aCandidate({ kube: through, durations });
     await leads(one);
     const epoch = one.lease.epoch();
     const isWrite = ({ method }: { method: string }) => method === "PUT";

@@ -80,11 +80,13 @@ describe("what etcd has forgotten", () => {
     for (const name of ["a", "b", "c"]) await create(name);
     await using proxy = await startKubeProxy();
     await using through = makeTestKube({ url: proxy.url });
-    proxy.inject({ kind: "delay", delayMs: 1000 }, ({ url }) => url.searchParams.has("continue"));
+    const compacted = Promise.withResolvers<void>();
+    proxy.inject({ kind: "hold", until: compacted.promise }, ({ url }) => url.searchParams.has("continue"));
     const listed = through.list(podTemplates, { namespace, pageSize: 1 });
     await eventually(() => proxy.requests.length === 2);
     await create("d");
     await compact();
+    compacted.resolve();
     expect((await listed).items.map(({ metadata }) => metadata.name)).toEqual(["a", "b", "c", "d"]);
     expect(proxy.requests).toHaveLength(3);
   });

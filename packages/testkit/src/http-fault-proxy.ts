@@ -17,6 +17,8 @@ export type RequestFault =
   | { readonly kind: "silence" }
   | { readonly kind: "reset" }
   | { readonly kind: "delay"; readonly delayMs: number }
+  /** Passed on when the promise is settled. */
+  | { readonly kind: "hold"; readonly until: Promise<unknown> }
   /** The server does it, and the client never learns. */
   | { readonly kind: "lose-answer" }
   /** Asks the server for something else. */
@@ -126,6 +128,9 @@ export async function startHttpFaultProxy(options: {
         return;
       case "delay":
         await delay(fault.delayMs);
+        break;
+      case "hold":
+        await fault.until;
         break;
       case "rewrite":
         fault.url(url);
