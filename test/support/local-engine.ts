@@ -7,19 +7,35 @@ import { makeLogger } from "@pricing-engine/chassis/log";
 import { makeKafka, makeKafkaAdmin, withGroupTopics } from "@pricing-engine/kafka";
 import { parseResource } from "@pricing-engine/operator/parse";
 import { plan } from "@pricing-engine/operator/plan";
+import type { Look, ScaleDecision, ScaleSettings } from "@pricing-engine/operator/scale";
+import type { EngineStatus } from "@pricing-engine/operator/status";
 import { eventually, infra, makeTestDatabase, makeTestEngine } from "@pricing-engine/testkit";
 import { parseDocument, stringify } from "yaml";
 import { type EngineClient, makeClient } from "./client.ts";
 import { findFreePort } from "./free-port.ts";
 
+/** A look at a role that scales, and what came of it. */
+export interface ScalingJournalLine {
+  readonly at: string;
+  readonly role: string;
+  readonly limits: ScaleSettings;
+  readonly look: Look;
+  readonly decision: ScaleDecision;
+}
+
 /** An engine that the operator runs, from a file, as `npm start -- -f` does. */
 export interface LocalEngine extends AsyncDisposable {
   readonly prefix: string;
   readonly url: string;
+  readonly databaseUrl: string;
   readonly client: EngineClient;
   /** What the operator has said. */
   output(): string;
-  /** Pids by role, from the operator's own status. */
+  /** The operator's own status, at most some two seconds old. */
+  status(): Promise<EngineStatus>;
+  /** Every decision of the scaling loop on the role, oldest first. */
+  decisions(role: string): Promise<readonly ScalingJournalLine[]>;
+  /** Pids by role. */
   pids(): Promise<Readonly<Record<string, readonly number[]>>>;
   /** Changes the text of the resource file, as an editor does. */
   edit(change: (text: string) => string): Promise<void>;
@@ -29,13 +45,16 @@ const main = fileURLToPath(new URL("../../operator/src/main.ts", import.meta.url
 const guard = new URL("../../packages/testkit/src/die-with-parent.ts", import.meta.url).href;
 
 /** Runs the resource in the text, under a name of its own, on the test run's servers. */
-export async function startLocalEngine(text: string): Promise<LocalEngine> {
+export async function startLocalEngine(
+  text: string,
+  { env = {} }: { env?: Readonly<Record<string, string>> } = {},
+): Promise<LocalEngine> {
   const closers: (() => unknown)[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).toReversed()) await closer();
   };
   try {
-    return await wire(text, (closer) => closers.push(closer), close);
+    return await wire(text, env, (closer) => closers.push(closer), close);
   } catch (error) {
     await close();
     throw error;
@@ -44,6 +63,7 @@ export async function startLocalEngine(text: string): Promise<LocalEngine> {
 
 async function wire(
   text: string,
+  env: Readonly<Record<string, string>>,
   defer: (closer: () => unknown) => void,
   close: () => Promise<void>,
 ): Promise<LocalEngine> {
@@ -55,6 +75,7 @@ async function wire(
   const file = join(folder, "engine.yaml");
   const stateDir = join(folder, "state");
   const receipts = join(folder, "receipts");
+  const journal = join(folder, "scaling.ndjson");
   const placed = onServersOfTheRun(text, { namespace, name, databaseUrl: database.url, receipts });
   await writeFile(file, placed);
   defer(() => deleteTopics(placed));
@@ -63,7 +84,7 @@ async function wire(
   const args = ["local", "start", "--no-demo", "-f", file, "--state-dir", stateDir, "--port", String(port)];
   const { PATH, HOME } = process.env;
   const child = spawn(process.execPath, ["--import", guard, main, ...args], {
-    env: { PATH, HOME },
+    env: { PATH, HOME, PE_SCALING_JOURNAL: journal, ...env },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   let output = "";
@@ -85,16 +106,23 @@ async function wire(
   const url = `http://127.0.0.1:${port}`;
   const client = makeClient(url);
   defer(() => client.close());
+  const status = async () => JSON.parse(await readFile(join(stateDir, "status.json"), "utf8")) as EngineStatus;
   return {
     prefix,
     url,
+    databaseUrl: database.url,
     client,
     output: () => output,
+    status,
+    async decisions(role) {
+      const lines = (await readFile(journal, "utf8")).trimEnd().split("\n");
+      return lines.map((line) => JSON.parse(line) as ScalingJournalLine).filter((line) => line.role === role);
+    },
     async pids() {
-      const status = JSON.parse(await readFile(join(stateDir, "status.json"), "utf8")) as {
-        workers: { role: string; processes: { pid: number }[] }[];
-      };
-      return Object.fromEntries(status.workers.map(({ role, processes }) => [role, processes.map(({ pid }) => pid)]));
+      const { workers } = await status();
+      return Object.fromEntries(
+        workers.map(({ role, processes }) => [role, processes.flatMap(({ pid }) => pid ?? [])]),
+      );
     },
     async edit(change) {
       await writeFile(`${file}.new`, change(await readFile(file, "utf8")));

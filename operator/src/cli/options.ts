@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { findDuration } from "@pricing-engine/chassis/config";
 import { UserError } from "../runtime/local/user-error.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -20,6 +21,10 @@ export interface LocalOptions {
   readonly json: boolean;
   /** With --detach: how long Ready may take, without the downloads of a first start. */
   readonly timeoutMs: number;
+  /** How long less must be needed before a worker goes; undefined: the default. */
+  readonly scaleDownWindowMs: number | undefined;
+  /** Where each look at the groups is written down with its decision; absolute. */
+  readonly scalingJournal: string | undefined;
 }
 
 export const usage = `Usage: npm start -- [options]    npm stop    npm run status [-- --json]
@@ -62,6 +67,8 @@ export function parseLocalOptions(
     verbose: values.verbose ?? false,
     json: values.json ?? false,
     timeoutMs: number("--timeout", values.timeout ?? "180", 1, 86_400) * 1000,
+    scaleDownWindowMs: duration("PE_SCALE_DOWN_WINDOW", env.PE_SCALE_DOWN_WINDOW),
+    scalingJournal: env.PE_SCALING_JOURNAL ? resolve(from, env.PE_SCALING_JOURNAL) : undefined,
   };
 }
 
@@ -93,6 +100,13 @@ function number(option: string, text: string, min: number, max: number): number 
   const value = Number(text);
   if (Number.isInteger(value) && value >= min && value <= max) return value;
   throw new UserError(`${option} must be a whole number from ${min} to ${max}, got ${JSON.stringify(text)}`);
+}
+
+function duration(variable: string, text: string | undefined): number | undefined {
+  if (text === undefined || text === "") return undefined;
+  const ms = findDuration(text);
+  if (ms !== undefined && ms >= 5_000) return ms;
+  throw new UserError(`${variable} must be a duration of at least 5s, got ${JSON.stringify(text)}`);
 }
 
 /** The engine's address as a person would call it. */

@@ -45,6 +45,7 @@ import { addressOf, type LocalOptions } from "./options.ts";
 import { runOrderDemo } from "./order-demo.ts";
 import { runPaymentDemo } from "./payment-demo.ts";
 import { makeProgress, type Progress, seconds } from "./progress.ts";
+import { makeScalingJournal } from "./scaling-journal.ts";
 import type { LocalStatus } from "./status.ts";
 
 type InfraService = Connection | "s3";
@@ -239,6 +240,8 @@ async function runWithServers(running: Running): Promise<void> {
       destination: { write: (line: string) => show("operator", line.trimEnd()) },
     }),
     now: () => new Date(),
+    scaleDownWindowMs: options.scaleDownWindowMs,
+    ...(options.scalingJournal === undefined ? {} : { onDecision: makeScalingJournal(options.scalingJournal) }),
     onStatus(status) {
       latest = describeStatus(status, { engine: engineName, address, dir });
       note(findMessage(status.conditions, "Ready"));

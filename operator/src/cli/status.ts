@@ -1,4 +1,4 @@
-import type { Condition, EngineStatus } from "../api/status.ts";
+import type { Condition, EngineStatus, WorkerStatus } from "../api/status.ts";
 import { isReady } from "../core/conditions.ts";
 import { findJson } from "../runtime/local/atomic-file.ts";
 import { findRunningOperator, type StateDir } from "../runtime/local/state-dir.ts";
@@ -53,6 +53,7 @@ export function renderStatus(status: LocalStatus): readonly string[] {
     const pids = worker.processes.flatMap(({ pid }) => (pid === undefined ? [] : [pid])).join(" ");
     const lag = worker.lag === undefined ? "-" : String(worker.lag);
     lines.push(row([worker.role, `${worker.ready}/${worker.desired}`, lag, String(restarts), pids]));
+    if (isNews(worker)) lines.push(`    ${worker.reason}`);
     for (const { name, state, reason, lastLog } of worker.processes) {
       if (state === "ready") continue;
       lines.push(`    ${name} ${state}${reason === undefined ? "" : `: ${reason}`}`);
@@ -83,6 +84,11 @@ export function renderStatus(status: LocalStatus): readonly string[] {
     for (const { path, message } of status.notImplemented) lines.push(`  ${path}: ${message}`);
   }
   return lines;
+}
+
+/** Of a role that scales. An idle one at its least number has nothing to say. */
+function isNews({ lag, reason }: WorkerStatus): boolean {
+  return lag !== undefined && reason !== undefined && !reason.startsWith("Steady");
 }
 
 const widths = [20, 8, 20, 10];

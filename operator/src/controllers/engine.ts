@@ -21,7 +21,7 @@ import { makeDecisionJournal } from "./decision-journal.ts";
 import { makeFailover } from "./failover.ts";
 import { makeLiveSettings } from "./live-settings.ts";
 import { dueOf, processorStatuses, scalingFacts, workerStatus } from "./observed.ts";
-import { makeScaling } from "./scaling.ts";
+import { makeScaling, type ScaleInput } from "./scaling.ts";
 import { sleep } from "./sleep.ts";
 import { makeSteps } from "./steps.ts";
 
@@ -35,7 +35,7 @@ export interface EngineDeps {
   /** How long less must be needed before a worker goes. Default a minute. */
   readonly scaleDownWindowMs?: number | undefined;
   /** Told of each look at a role that scales, and what came of it. */
-  onDecision?(role: Role, decision: ScaleDecision): void;
+  onDecision?(role: Role, decision: ScaleDecision, seen: ScaleInput): void;
   /** Told of each status, also when only a figure changed. */
   onStatus(status: EngineStatus): void;
 }
@@ -88,8 +88,8 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
     route,
     monotonicMs: () => performance.now(),
     downWindowMs: deps.scaleDownWindowMs,
-    onDecision(role, decision) {
-      deps.onDecision?.(role, decision);
+    onDecision(role, decision, seen) {
+      deps.onDecision?.(role, decision, seen);
       if (journal(role, decision)) publish();
     },
   });

@@ -12,6 +12,7 @@ import {
   decide,
   type GroupLook,
   initialScale,
+  type Look,
   lookAgainMs,
   lookEveryMs,
   type ScaleDecision,
@@ -31,11 +32,16 @@ export interface ScalingDeps {
   monotonicMs(): number;
   /** Where payments go by the processors' verdicts; undefined without the payment section. */
   route(): Route | undefined;
-  /** Each decision, also one that changes nothing. */
-  onDecision(role: Role, decision: ScaleDecision): void;
+  /** Each decision, also one that changes nothing, with what it was made of. */
+  onDecision(role: Role, decision: ScaleDecision, seen: ScaleInput): void;
   readonly downWindowMs?: number | undefined;
   /** Until the next look; default by the clock. Resolves early when the signal aborts. */
   wait?(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+export interface ScaleInput {
+  readonly look: Look;
+  readonly limits: ScaleSettings;
 }
 
 export interface RoleScaling {
@@ -118,26 +124,25 @@ export function makeScaling(deps: ScalingDeps): Scaling {
     }
     const before = isTheirs ? { ...known, desired: current } : known;
     const ready = runtime.replicas().filter((replica) => replica.role === role && replica.state === "ready").length;
-    const limits: ScaleSettings =
-      deps.downWindowMs === undefined ? scale : { ...scale, downWindowMs: deps.downWindowMs };
+    const { drainTargetMs, max, min, partitions } = scale;
+    const { downWindowMs } = deps;
+    const limits = { min, max, drainTargetMs, partitions, ...(downWindowMs === undefined ? {} : { downWindowMs }) };
     const frozenBy = scalingPaused ? "paused" : scale.waitsForPayments && deps.route() === "hold" ? "hold" : undefined;
-    const { state, decision } = decide(
-      before,
-      { atMs, ready, frozenBy, ...looked, measured: looked?.measured },
-      limits,
-    );
+    const input: ScaleInput = { limits, look: { atMs, ready, frozenBy, ...looked, measured: looked?.measured } };
+    const { state, decision } = decide(before, input.look, limits);
     loop.state = state;
     if (decision.desired === current) {
-      note(role, loop, decision, loop.seen?.refusal);
+      note(role, loop, input, decision, loop.seen?.refusal);
       return decision;
     }
     const outcome = await runtime.scale(role, decision.desired);
     if (outcome.kind === "refused") {
       loop.state = { ...state, desired: current };
-      note(role, loop, { ...decision, desired: current, reason: "Refused", message: outcome.reason }, outcome.reason);
+      const kept = { ...decision, desired: current, reason: "Refused", message: outcome.reason } as const;
+      note(role, loop, input, kept, outcome.reason);
       return decision;
     }
-    note(role, loop, decision, undefined);
+    note(role, loop, input, decision, undefined);
     return decision;
   }
 
@@ -156,7 +161,7 @@ export function makeScaling(deps: ScalingDeps): Scaling {
     return { measured, beside: beside.reduce((sum, count) => sum + count, 0) };
   }
 
-  function note(role: Role, loop: Loop, decision: ScaleDecision, refusal: string | undefined): void {
+  function note(role: Role, loop: Loop, input: ScaleInput, decision: ScaleDecision, refusal: string | undefined): void {
     const { seen } = loop;
     const isNews = seen?.decision.desired !== decision.desired || seen.decision.reason !== decision.reason;
     const nowMs = deps.monotonicMs();
@@ -166,7 +171,7 @@ export function makeScaling(deps: ScalingDeps): Scaling {
     const due = nowMs < loop.dueBefore.untilMs ? Math.min(decision.desired, loop.dueBefore.count) : decision.desired;
     const explained = isNews || seen === undefined ? `${decision.reason}: ${decision.message}` : seen.explained;
     loop.seen = { decision, due, explained, refusal };
-    deps.onDecision(role, decision);
+    deps.onDecision(role, decision, input);
   }
 
   return {

@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { decide, type GroupLook, initialScale, type Look, type ScaleSettings, type ScaleState } from "./scale.ts";
+import {
+  decide,
+  type GroupLook,
+  initialScale,
+  type Look,
+  lookAgainMs,
+  type ScaleSettings,
+  type ScaleState,
+} from "./scale.ts";
 
 const settings: ScaleSettings = { min: 1, max: 12, drainTargetMs: 10_000, partitions: 4 };
 const stepMs = 2_000;
@@ -64,6 +72,33 @@ describe("what is arriving is not taken for how fast a worker can be", () => {
       { perSecond: 50, isRough: false },
     ]);
   });
+});
+
+test("one message in a second is no measure yet, in four it is", () => {
+  const looks = seconds(8).map((at) => ({ measured: groupOf([{ end: 100, committed: at / 2, member: "a" }]) }));
+  expect(follow(initialScale(1, 0), looks).map(({ state }) => state.rate?.perSecond)).toEqual([
+    undefined,
+    undefined,
+    0.5,
+    0.5,
+  ]);
+});
+
+test("a burst on a role of unknown speed is looked at again sooner, and then decided on", () => {
+  const idle = {
+    measured: groupOf([
+      { end: 40, committed: 40, member: "a" },
+      { end: 0, committed: 0, member: "a" },
+    ]),
+  };
+  const burst = (done: number) => ({
+    measured: groupOf([0, 1].map(() => ({ end: 540, committed: 40 + done / 2, member: "a" }))),
+  });
+  const [, , , begins] = follow(initialScale(1, 0), [idle, idle, idle, burst(50)]);
+  if (begins === undefined) throw new Error("four looks, please");
+  expect([begins.reason, lookAgainMs(begins)]).toEqual(["Measuring", 1_000]);
+  const again = { atMs: 9_000, ready: 1, ...burst(100) };
+  expect(decide(begins.state, again, settings).decision).toMatchObject({ before: 1, desired: 2, reason: "ScaledUp" });
 });
 
 test("a rate that somebody who stands still spoils", () => {

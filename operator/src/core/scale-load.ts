@@ -29,6 +29,8 @@ const queueShare = 0.5;
 /** Commits come in jumps of a fifth of a second and more. */
 const leastSpanMs = 3_900;
 const roughSpanMs = 900;
+/** A worker that has just begun has not shown anything. */
+const roughLeast = 10;
 
 export function learnRate(known: Rate | undefined, looks: Looks, drainTargetMs: number): Rate | undefined {
   const last = looks.at(-1);
@@ -39,26 +41,30 @@ export function learnRate(known: Rate | undefined, looks: Looks, drainTargetMs: 
     const since = looks.slice(index);
     if (since.some(({ ready }) => ready !== last.ready)) continue;
     const busy = readersOf(since).filter((reader) => reader.done > 0 && isQueued(reader, spanMs, drainTargetMs));
-    if (busy.length === 0) continue;
-    const workers = busy.some(({ isMember }) => isMember) ? busy.length : Math.min(last.ready, busy.length);
-    const perSecond = sum(busy.map(({ done }) => done)) / (spanMs / 1000) / workers;
+    const done = sum(busy.map((reader) => reader.done));
     const isRough = spanMs < leastSpanMs;
+    if (done === 0 || (isRough && done < roughLeast)) continue;
+    const workers = busy.some(({ isMember }) => isMember) ? busy.length : Math.min(last.ready, busy.length);
+    const perSecond = done / (spanMs / 1000) / workers;
     if (known === undefined || known.isRough) return { perSecond, isRough };
     return { perSecond: known.perSecond + newRateWeight * (perSecond - known.perSecond), isRough };
   }
   return known;
 }
 
-/** Whether work queues for anybody now; also where nobody knows how fast it is done. */
+/** Whether work has begun to queue for anybody; also where nobody knows how fast it is done. */
 export function hasQueue(looks: Looks, drainTargetMs: number): boolean {
-  const [last, before] = [looks.at(-1), looks.at(-2)];
-  if (last === undefined || before === undefined) return false;
-  return readersOf([before, last]).some((reader) => isQueued(reader, last.atMs - before.atMs, drainTargetMs));
+  const [first, last] = [looks[0], looks.at(-1)];
+  if (first === undefined || last === undefined) return false;
+  const spanMs = last.atMs - first.atMs;
+  return readersOf(looks).some(({ backlog, done }) => isQueued({ done, leastBacklog: backlog }, spanMs, drainTargetMs));
 }
 
 interface Reader {
   readonly isMember: boolean;
   readonly done: number;
+  /** What waits for it now. */
+  readonly backlog: number;
   /** The least that waited for it at any look. */
   readonly leastBacklog: number;
 }
@@ -71,11 +77,16 @@ function readersOf(looks: Looks): readonly Reader[] {
   return [...keysOf.values()].map((partitions) => ({
     isMember: partitions[0]?.member !== undefined,
     done: sum(partitions.map(({ key, committed }) => committed - (find(first, key)?.committed ?? committed))),
+    backlog: sum(partitions.map(backlogOf)),
     leastBacklog: Math.min(...looks.map((look) => sum(partitions.map(({ key }) => backlogOf(find(look, key)))))),
   }));
 }
 
-function isQueued({ done, leastBacklog }: Reader, spanMs: number, drainTargetMs: number): boolean {
+function isQueued(
+  { done, leastBacklog }: Pick<Reader, "done" | "leastBacklog">,
+  spanMs: number,
+  drainTargetMs: number,
+): boolean {
   return leastBacklog > 0 && leastBacklog * spanMs >= done * drainTargetMs * queueShare;
 }
 

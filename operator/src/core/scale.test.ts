@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { countRelapses } from "./relapses.ts";
 import {
   decide,
   defaultDownWindowMs,
@@ -69,20 +70,6 @@ const changes = (decisions: ReturnType<typeof replay>) =>
       ({ atMs, before, desired, reason, message }) => `${atMs / 1000}s ${before} → ${desired} ${reason}: ${message}`,
     );
 
-/** Times, within ten minutes, that a number was stepped down to and found too few again. */
-function relapses(decisions: ReturnType<typeof replay>): number {
-  const ups = decisions.filter(
-    ({ atMs, before, desired }) =>
-      desired > before &&
-      decisions.some(
-        (down) => down.desired === before && down.before > before && down.atMs < atMs && atMs - down.atMs < 180_000,
-      ),
-  );
-  return ups.filter((up, index) =>
-    ups.slice(0, index).some((earlier) => earlier.before === up.before && up.atMs - earlier.atMs < 600_000),
-  ).length;
-}
-
 const curves: Record<string, Curve> = {
   "steady, of three and a half workers": { seconds: 600, arrival: () => 350 / 12 },
   "a burst of two minutes": { seconds: 900, arrival: (at) => (at >= 60 && at < 180 ? 600 / 12 : 2) },
@@ -104,7 +91,7 @@ describe("recorded lag curves", () => {
   test.each(Object.entries(curves))("%s", (_name, curve) => {
     const decisions = replay(curve);
     expect(changes(decisions)).toMatchSnapshot();
-    expect(relapses(decisions)).toBe(0);
+    expect(countRelapses(decisions)).toBe(0);
   });
 
   test("a burst is worked off within the drain target once its workers are there", () => {
@@ -203,7 +190,7 @@ test("under any steady load it comes to rest: one step at most in the second hal
   fc.assert(
     fc.property(arrivals, (arrival) => {
       const decisions = replay({ seconds: 3600, arrival: (_at, partition) => arrival[partition] ?? 0 });
-      expect(relapses(decisions)).toBe(0);
+      expect(countRelapses(decisions)).toBe(0);
       expect(changes(decisions.filter(({ atMs }) => atMs > 1_800_000)).length).toBeLessThanOrEqual(1);
     }),
     { numRuns: 8 },
