@@ -111,6 +111,33 @@ test("a process taken off the list is stopped, a stubborn one by force", async (
   expect(JSON.parse(await readFile(join(dir, "children.json"), "utf8"))).toEqual([]);
 });
 
+test("fewer keeps the first ones as they are; one that waits for its restart goes without one, and more start again", async () => {
+  const copies = [child("worker-1", "ready"), child("worker-2", "ready"), child("worker-3", "crash")];
+  supervisor.apply(copies);
+  await Promise.all([isReady("worker-1"), isReady("worker-2")]);
+  await eventually(() => expect(find("worker-3")?.restarts).toBeGreaterThan(0), { timeoutMs: 60_000 });
+  const [first, second] = supervisor.list().map(({ pid }) => pid);
+  supervisor.apply(copies.slice(0, 2));
+  await eventually(() => expect(supervisor.list().map(({ pid }) => pid)).toEqual([first, second]), {
+    timeoutMs: 60_000,
+  });
+  supervisor.apply(copies.slice(0, 1));
+  // At once, while the one before of its name still winds down.
+  supervisor.apply(copies.slice(0, 2));
+  await eventually(
+    () => {
+      const now = supervisor.list();
+      expect(now.map(({ name, state, restarts }) => [name, state, restarts])).toEqual([
+        ["worker-1", "ready", 0],
+        ["worker-2", "ready", 0],
+      ]);
+      expect(now.map(({ pid }) => pid === first)).toEqual([true, false]);
+      expect(now[1]?.pid).not.toBe(second);
+    },
+    { timeoutMs: 60_000 },
+  );
+});
+
 async function startSupervising(modes: readonly string[]) {
   const parent = spawn(process.execPath, [supervising, dir, ...modes], { stdio: ["ignore", "pipe", "inherit"] });
   const [chunk] = (await once(parent.stdout, "data")) as [Buffer];
