@@ -84,6 +84,16 @@ test("one message in a second is no measure yet, in four it is", () => {
   ]);
 });
 
+test("a rate that was learnt at a bad time rises with what workers do without a queue", () => {
+  const slow = { ...initialScale(2, 0), rate: { perSecond: 10, isRough: false } };
+  const looks = seconds(60).map((at) => ({
+    measured: groupOf(["a", "b"].map((member) => ({ end: at * 50, committed: at * 50 - 5, member }))),
+  }));
+  const decisions = follow(slow, looks);
+  expect(decisions.at(-1)?.state.rate?.perSecond).toBeGreaterThan(49);
+  expect(decisions.at(-1)?.state.rate?.perSecond).toBeLessThanOrEqual(50);
+});
+
 test("a burst on a role of unknown speed is looked at again sooner, and then decided on", () => {
   const idle = {
     measured: groupOf([

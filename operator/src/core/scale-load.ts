@@ -37,7 +37,7 @@ export function learnRate(known: Rate | undefined, looks: Looks, drainTargetMs: 
   if (last === undefined || last.ready === 0) return known;
   for (const [index, first] of looks.entries()) {
     const spanMs = last.atMs - first.atMs;
-    if (spanMs < (known === undefined ? roughSpanMs : leastSpanMs)) return known;
+    if (spanMs < (known === undefined ? roughSpanMs : leastSpanMs)) break;
     const since = looks.slice(index);
     if (since.some(({ ready }) => ready !== last.ready)) continue;
     const busy = readersOf(since).filter((reader) => reader.done > 0 && isQueued(reader, spanMs, drainTargetMs));
@@ -47,9 +47,24 @@ export function learnRate(known: Rate | undefined, looks: Looks, drainTargetMs: 
     const workers = busy.some(({ isMember }) => isMember) ? busy.length : Math.min(last.ready, busy.length);
     const perSecond = done / (spanMs / 1000) / workers;
     if (known === undefined || known.isRough) return { perSecond, isRough };
-    return { perSecond: known.perSecond + newRateWeight * (perSecond - known.perSecond), isRough };
+    return { perSecond: approach(known.perSecond, perSecond), isRough };
   }
-  return known;
+  return atLeast(known, looks);
+}
+
+function approach(known: number, seen: number): number {
+  return known + newRateWeight * (seen - known);
+}
+
+/** Without a queue a worker shows less than it could do, but it can do what it shows. */
+function atLeast(known: Rate | undefined, looks: Looks): Rate | undefined {
+  const [first, last] = [looks[0], looks.at(-1)];
+  if (known === undefined || first === undefined || last === undefined || last.atMs - first.atMs < leastSpanMs)
+    return known;
+  if (looks.some(({ ready }) => ready !== last.ready)) return known;
+  const done = sum(readersOf(looks).map((reader) => reader.done));
+  const shown = (done * 1000) / (last.atMs - first.atMs) / last.ready;
+  return shown > known.perSecond ? { ...known, perSecond: approach(known.perSecond, shown) } : known;
 }
 
 /** Whether work has begun to queue for anybody; also where nobody knows how fast it is done. */
