@@ -143,18 +143,23 @@ it("a burst takes the payment worker up at the next look and back down, and no p
     ["warm", 3_000],
   ] as const) {
     const clients = keepPaying(2);
-    const sinceMs = await burst(1_500);
-    const up = await firstUp("payment-worker", sinceMs);
-    const afterMs = Date.parse(up.at) - sinceMs;
-    console.log(`${name}: ${up.decision.before} → ${up.decision.desired} after ${afterMs} ms: ${up.decision.message}`);
-    expect(afterMs).toBeLessThan(limitMs);
-    expect(up.decision.reason).toBe("ScaledUp");
-    expect(up.decision.message).toMatch(/^\d+ waiting, [\d.]+\/s arrive, [\d.]+\/s per worker: \d needed$/);
-    await eventually(async () => expect(await workers("payment-worker")).toMatchObject({ desired: 3, ready: 3 }), {
-      timeoutMs: 60_000,
-    });
-    expect((await workers("payment-worker")).reason).toMatch(/^[A-Z][A-Za-z]+: \d+ waiting/);
-    await clients.stop();
+    try {
+      const sinceMs = await burst(1_500);
+      const up = await firstUp("payment-worker", sinceMs);
+      const afterMs = Date.parse(up.at) - sinceMs;
+      console.log(
+        `${name}: ${up.decision.before} → ${up.decision.desired} after ${afterMs} ms: ${up.decision.message}`,
+      );
+      expect(afterMs).toBeLessThan(limitMs);
+      expect(up.decision.reason).toBe("ScaledUp");
+      expect(up.decision.message).toMatch(/^\d+ waiting, [\d.]+\/s arrive, [\d.]+\/s per worker: \d needed$/);
+      await eventually(async () => expect(await workers("payment-worker")).toMatchObject({ desired: 3, ready: 3 }), {
+        timeoutMs: 60_000,
+      });
+      expect((await workers("payment-worker")).reason).toMatch(/^[A-Z][A-Za-z]+: \d+ waiting/);
+    } finally {
+      await clients.stop();
+    }
     await eventually(async () => expect(await countSettled()).toBe(tales.size), { timeoutMs: 60_000 });
     await eventually(
       async () => expect(await workers("payment-worker")).toMatchObject({ desired: 1, ready: 1, replicas: 1, lag: 0 }),
