@@ -71,20 +71,17 @@ export async function reserve({ sql }: Tx, orderId: string, quantities: readonly
  * A reservation ends once: only what is held is touched.
  */
 export async function endReservations({ sql }: Tx, orderId: string, as: "released" | "sold"): Promise<Level[]> {
-  const held = await sql<{ product_id: string }[]>`
-    select product_id from orders.reservations where order_id = ${orderId} and state = 'held'`;
-  if (held.length === 0) return [];
-  await lock(
-    { sql },
-    held.map((row) => row.product_id),
-  );
+  // The locks in the order of all lockers; the update then goes by the newest version of each row.
   const rows = await sql<LevelRow[]>`
     with ended as (
       update orders.reservations set state = ${as} where order_id = ${orderId} and state = 'held' returning product_id, quantity
+    ), locked as materialized (
+      select i.product_id, e.quantity from orders.inventory i join ended e on e.product_id = i.product_id
+      order by i.product_id collate "C" for update of i
     )
-    update orders.inventory i set reserved = i.reserved - e.quantity,
-      stock = i.stock + case when ${as === "released"} then e.quantity else 0 end, updated_at = now()
-    from ended e where i.product_id = e.product_id
+    update orders.inventory i set reserved = i.reserved - l.quantity,
+      stock = i.stock + case when ${as === "released"} then l.quantity else 0 end, updated_at = now()
+    from locked l where i.product_id = l.product_id
     returning i.product_id, i.stock, i.reserved, i.full_stock`;
   return as === "released" ? rows.map(toLevel) : [];
 }

@@ -48,8 +48,7 @@ export async function moveOrder(
   const waits = overdueCommand(state) !== undefined;
   const overdueAt = waits ? new Date(nowMs + stateTimeoutMs + graceMs).toISOString() : null;
   const reason = "reason" in event ? event.reason : null;
-  await writeMove(tx, order, { state, event: event.type, reason, at, chargeDeadline, overdueAt });
-  const rows: OutboxRow[] = [...(extras.rows ?? []), ...(await moveStock(tx, order, state, result.effects, prefix))];
+  const rows: OutboxRow[] = [...(extras.rows ?? []), ...(await giveBack(tx, order, result.effects, prefix))];
   for (const command of result.commands) {
     if (command.type === "dead_letter") {
       if (extras.deadLetter !== undefined) rows.push(extras.deadLetter(command.reason));
@@ -59,23 +58,23 @@ export async function moveOrder(
   }
   const change = { status: state.status, event: event.type, reason: state.reason, version: order.version + 1, at };
   rows.push(changeRow(prefix, order, change));
-  await appendOutbox(tx, { schema: schemaName }, rows);
+  // One trip: whoever wants the same product waits until the commit.
+  await Promise.all([
+    writeMove(tx, order, { state, event: event.type, reason, at, chargeDeadline, overdueAt }),
+    isSold(order.state, state) ? endReservations(tx, order.orderId, "sold") : undefined,
+    appendOutbox(tx, { schema: schemaName }, rows),
+  ]);
   tx.afterCommit(() => transitions.inc({ event: event.type, to: state.status }));
   return result;
 }
 
-/** What was held is sold when the order is fulfilled; the saga says when it goes back. */
-async function moveStock(
-  tx: Tx,
-  order: Order,
-  state: OrderState,
-  effects: readonly string[],
-  prefix: string,
-): Promise<OutboxRow[]> {
-  if (state.status === "fulfilled" && order.state.status !== "fulfilled") {
-    await endReservations(tx, order.orderId, "sold");
-    return [];
-  }
+/** What was held is sold when the order is fulfilled … */
+function isSold(before: OrderState, after: OrderState): boolean {
+  return after.status === "fulfilled" && before.status !== "fulfilled";
+}
+
+/** … and goes back when the saga says so. */
+async function giveBack(tx: Tx, order: Order, effects: readonly string[], prefix: string): Promise<OutboxRow[]> {
   if (!effects.includes("release_stock")) return [];
   const risen = await endReservations(tx, order.orderId, "released");
   // How much each rose is not known here; that it did, and how far, is enough to tell whether it was scarce.

@@ -81,12 +81,10 @@ export function makePlaceOrder(
           if (first === undefined) throw new AppError("unavailable");
           return repeat(first, bodyHash);
         }
-        await insertOrder(tx, order);
         const change = { status: state.status, event: "order_placed", reason: null, version: 1, at: order.createdAt };
-        await appendOutbox(tx, { schema: schemaName }, [
-          ...commands.map(({ type }) => commandRow(prefix, order, type)),
-          changeRow(prefix, order, change),
-        ]);
+        const rows = [...commands.map(({ type }) => commandRow(prefix, order, type)), changeRow(prefix, order, change)];
+        // One trip.
+        await Promise.all([insertOrder(tx, order), appendOutbox(tx, { schema: schemaName }, rows)]);
         return { kind: "placed", answer };
       },
       { deadlineMs },

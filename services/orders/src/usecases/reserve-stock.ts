@@ -31,13 +31,16 @@ async function take(tx: Tx, order: Order, deps: MoveDeps): Promise<void> {
     await moveOrder(tx, order, { type: "stock_rejected", reason }, deps);
     return;
   }
-  if (wanted.length > 0) await reserve(tx, order.orderId, wanted);
   const rows = wanted.flatMap(({ productId, quantity }) => {
     const level = levels.get(productId);
     if (level === undefined || !isNews(level.fullStock, level.stock, level.stock - quantity)) return [];
     return [stockRow(deps.prefix, { productId, stock: level.stock - quantity })];
   });
-  await moveOrder(tx, order, { type: "stock_reserved" }, deps, { rows });
+  // One trip: other orders of the same products wait until the commit.
+  await Promise.all([
+    wanted.length > 0 ? reserve(tx, order.orderId, wanted) : undefined,
+    moveOrder(tx, order, { type: "stock_reserved" }, deps, { rows }),
+  ]);
 }
 
 /** Per product whose stock is counted: several lines may be of one. */
