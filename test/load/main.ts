@@ -17,6 +17,10 @@ const benches: Readonly<Record<string, (quick: boolean, say: Say) => Promise<rea
     const { benchIngest, full, quick: small } = await import("./ingest.ts");
     return await benchIngest(quick ? small : full, say);
   },
+  async orders(quick, say) {
+    const { benchOrders, full, quick: small } = await import("./orders.ts");
+    return await benchOrders(quick ? small : full, say);
+  },
 };
 const usage = `Usage: pnpm bench ${Object.keys(benches).join("|")} [--quick]
        pnpm bench rinha [--scale 0.2] [--seconds 120] [--faults] [--cpus 1.5]`;

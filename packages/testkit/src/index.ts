@@ -14,4 +14,5 @@ export { infra, type TestInfra } from "./infra.ts";
 export { makeTestEngine, makeTestPrefix, type TestEngine } from "./names.ts";
 export { startTcpProxy, type TcpProxy } from "./proxy.ts";
 export { makeTestRedis, type TestRedis } from "./redis.ts";
+export { makeTestS3, type TestS3 } from "./s3.ts";
 export { type SpawnedService, type SpawnServiceOptions, spawnService } from "./service.ts";
