@@ -37,6 +37,17 @@ export default defineConfig({
           maxWorkers: 2,
         },
       },
+      // Need Docker, kind, kubectl and helm.
+      {
+        test: {
+          name: "cluster",
+          include: ["**/*.cluster.ts"],
+          exclude,
+          testTimeout: 400_000,
+          hookTimeout: 900_000,
+          maxWorkers: 1,
+        },
+      },
       { test: { name: "sim", include: ["**/*.sim.ts"], exclude, testTimeout: 180_000 } },
       {
         test: {

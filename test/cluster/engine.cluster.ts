@@ -1,0 +1,337 @@
+/** The whole way on a real cluster, in the order in which a user goes it; each test leaves the engine Ready. */
+import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { eventually } from "@pricing-engine/testkit";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { failuresOf, startLoad } from "../support/load.ts";
+import { type Cluster, startCluster } from "./cluster.ts";
+import {
+  engineBecomes,
+  getEngine,
+  installEngine,
+  installOperator,
+  installServers,
+  loadImages,
+  makeNamespace,
+} from "./shop.ts";
+
+const namespace = "shop";
+const steps: string[] = [];
+const note = (what: string, ms: number): void => {
+  steps.push(`${(ms / 1000).toFixed(1).padStart(7)} s  ${what}`);
+  console.log(steps.at(-1));
+};
+let cluster: Cluster;
+let processors: Record<"default" | "fallback", string>;
+
+beforeAll(async () => {
+  cluster = await startCluster(note);
+  await loadImages(cluster, note);
+  await makeNamespace(cluster, namespace);
+  await installServers(cluster, namespace, note);
+  await installOperator(cluster, note);
+  await installEngine(cluster, { namespace, name: "shop" }, note);
+  const forward = async (name: string) => (await cluster.forward(namespace, `service/${name}`, 8080)).address;
+  processors = { default: await forward("processor-default"), fallback: await forward("processor-fallback") };
+}, 900_000);
+
+afterAll(async () => {
+  console.log(`\n${steps.join("\n")}\n`);
+  if (process.env.KEEP_CLUSTER === undefined) await cluster?.delete();
+}, 120_000);
+
+async function send(method: string, path: string, body?: unknown, base = cluster.address): Promise<Response> {
+  const answer = await fetch(`${base}${path}`, {
+    method,
+    ...(body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
+    signal: AbortSignal.timeout(10_000),
+  });
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+  return answer;
+}
+
+async function priceOf(product: string): Promise<string> {
+  const answer = await send("POST", "/api/v1/price", { product_id: product });
+  return ((await answer.json()) as { final_price: string }).final_price;
+}
+
+async function pay(): Promise<string> {
+  const correlationId = randomUUID();
+  await send("POST", "/payments", { correlationId, amount: 20.05 });
+  return correlationId;
+}
+
+interface Summary {
+  readonly default: { readonly totalRequests: number; readonly totalAmount: number };
+  readonly fallback: { readonly totalRequests: number; readonly totalAmount: number };
+}
+
+async function summary(): Promise<Summary> {
+  return (await (await send("GET", "/payments-summary")).json()) as Summary;
+}
+
+async function settled(count: number): Promise<Summary> {
+  return await eventually(
+    async () => {
+      const found = await summary();
+      const total = found.default.totalRequests + found.fallback.totalRequests;
+      if (total !== count) throw new Error(`${total} of ${count} payments are settled`);
+      return found;
+    },
+    { timeoutMs: 120_000 },
+  );
+}
+
+async function configure(processor: "default" | "fallback", what: "failure" | "delay", body: object): Promise<void> {
+  const answer = await fetch(`${processors[processor]}/admin/configurations/${what}`, {
+    method: "PUT",
+    headers: { "content-type": "application/json", "x-rinha-token": "123" },
+    body: JSON.stringify(body),
+  });
+  expect(answer.status).toBe(200);
+}
+
+interface Listed {
+  readonly items: readonly {
+    readonly metadata: {
+      readonly name: string;
+      readonly uid: string;
+      readonly labels?: Readonly<Record<string, string>>;
+    };
+  }[];
+}
+
+async function podNames(component: string): Promise<string[]> {
+  const selector = `app.kubernetes.io/instance=shop,app.kubernetes.io/component=${component}`;
+  const { items } = await cluster.get<Listed>("-n", namespace, "pods", "-l", selector);
+  return items.map(({ metadata }) => metadata.name).sort();
+}
+
+const patch = (spec: object) =>
+  cluster.kubectl("-n", namespace, "patch", "pe/shop", "--type=merge", "-p", JSON.stringify({ spec }));
+
+let paid = 0;
+
+describe("an engine on kind", () => {
+  test("answers a price, takes a payment and sums it up, through the mapped port", async () => {
+    await send("PUT", "/api/v1/products/PROD-001", { name: "Seat", base_price: "10.00", currency: "EUR", stock: 100 });
+    expect(await priceOf("PROD-001")).toBe("10.00");
+    await pay();
+    paid++;
+    const { default: cheap } = await settled(paid);
+    expect(cheap).toEqual({ totalRequests: 1, totalAmount: 20.05 });
+    const columns = await cluster.kubectl("-n", namespace, "get", "pe");
+    expect(columns).toMatch(/NAME\s+READY\s+ROUTE\s+WORKERS\s+LAG\s+PARTITIONS UNTIL\s+AGE/);
+    console.log(columns);
+  });
+
+  test("every pod passes the restricted standard and holds no token", async () => {
+    const { items } = await cluster.get<{
+      items: readonly { metadata: { name: string }; spec: { automountServiceAccountToken?: boolean } }[];
+    }>("-n", namespace, "pods", "-l", "app.kubernetes.io/managed-by=pricing-engine-operator");
+    expect(items.length).toBeGreaterThan(4);
+    for (const { spec } of items) expect(spec.automountServiceAccountToken).toBe(false);
+  });
+
+  test("a policy reaches the pods in under two seconds and restarts none", async () => {
+    const before = [await podNames("pricing-api"), await podNames("gateway"), await podNames("pricing-worker")];
+    await send("POST", "/api/v1/publish-market-event", { type: "demand", product_id: "PROD-001", demand: 2 });
+    await eventually(async () => expect(await priceOf("PROD-001")).toBe("11.00"), { timeoutMs: 30_000 });
+    const policy = (multiply: string) => ({
+      pricing: {
+        policy: {
+          market: [
+            { name: "demand", priority: 20, when: "signals.demand > 1.0", adjust: { multiply }, reason: "Demand" },
+          ],
+          customer: [{ name: "all", priority: 1, when: "quantity >= 1", adjust: { multiply: "0.5" }, reason: "Half" }],
+        },
+      },
+    });
+    await patch(policy("1.1"));
+    const startedAt = performance.now();
+    await eventually(async () => expect(await priceOf("PROD-001")).toBe("5.50"), { timeoutMs: 30_000, intervalMs: 20 });
+    const tookMs = performance.now() - startedAt;
+    note("a policy edit is in a price", tookMs);
+    expect(tookMs).toBeLessThan(2_000);
+    expect([await podNames("pricing-api"), await podNames("gateway"), await podNames("pricing-worker")]).toEqual(
+      before,
+    );
+  });
+
+  test("a policy that does not compile is refused with its place, and the last good one stays", async () => {
+    await patch({
+      pricing: { policy: { market: [{ name: "bad", when: "signals.nonsense >", adjust: { multiply: "1" } }] } },
+    });
+    const refused = await engineBecomes(cluster, namespace, "Stalled", ({ status }) =>
+      (status?.conditions ?? []).some(({ type, status: value }) => type === "Stalled" && value === "True"),
+    );
+    const stalled = refused.status?.conditions?.find(({ type }) => type === "Stalled");
+    expect(stalled?.message).toContain("bad");
+    expect(await priceOf("PROD-001")).toBe("5.50");
+    await patch({ pricing: { policy: null } });
+    await engineBecomes(cluster, namespace, "Ready again", isReady);
+  });
+
+  test("what is edited or deleted by hand is put right", async () => {
+    const uid = async () =>
+      (await cluster.get<{ metadata: { uid: string } }>("-n", namespace, "deploy/shop-pricing-worker")).metadata.uid;
+    const former = await uid();
+    await cluster.kubectl("-n", namespace, "delete", "deploy/shop-pricing-worker", "--wait=false");
+    await eventually(async () => expect(await uid()).not.toBe(former), { timeoutMs: 30_000 });
+    const args = '[{"op":"replace","path":"/spec/template/spec/containers/0/args","value":["nonsense"]}]';
+    await cluster.kubectl("-n", namespace, "patch", "deploy/shop-pricing-api", "--type=json", "-p", args);
+    await eventually(
+      async () => {
+        const found = await cluster.get<{ spec: { template: { spec: { containers: { args: string[] }[] } } } }>(
+          ...["-n", namespace, "deploy/shop-pricing-api"],
+        );
+        expect(found.spec.template.spec.containers[0]?.args).toEqual(["api"]);
+      },
+      { timeoutMs: 30_000 },
+    );
+    await engineBecomes(cluster, namespace, "Ready again", isReady);
+  });
+
+  test("a failing processor is left within a probe interval and a second, and taken back when it recovers", async () => {
+    await engineBecomes(cluster, namespace, "route default", ({ status }) => status?.route === "default");
+    await configure("default", "failure", { failure: true });
+    const failedAt = performance.now();
+    await engineBecomes(cluster, namespace, "route fallback", ({ status }) => status?.route === "fallback");
+    const tookMs = performance.now() - failedAt;
+    note("failing processor → ROUTE fallback", tookMs);
+    await pay();
+    paid++;
+    await settled(paid);
+    await configure("default", "failure", { failure: false });
+    const recoveredAt = performance.now();
+    await engineBecomes(cluster, namespace, "route default", ({ status }) => status?.route === "default");
+    note("recovered processor → ROUTE default", performance.now() - recoveredAt);
+    const routes = new Set<string | undefined>();
+    for (let look = 0; look < 10; look++) {
+      routes.add((await getEngine(cluster, namespace)).status?.route);
+      await delay(1_000);
+    }
+    expect([...routes]).toEqual(["default"]);
+    // What kubectl itself takes is not the operator's.
+    expect(tookMs).toBeLessThan(5_000 + 1_000 + 500);
+  });
+
+  test("more months are made while payments are written", async () => {
+    const load = startLoad(4, pay, { pauseMs: 20 });
+    await patch({ partitions: { premakeMonths: 6 } });
+    await engineBecomes(
+      cluster,
+      namespace,
+      "six months ahead",
+      ({ status }) =>
+        (status?.partitions ?? []).length > 0 && (status?.partitions ?? []).every(({ months }) => months >= 7),
+    );
+    const observations = await load.stop();
+    expect(failuresOf(observations)).toEqual([]);
+    paid += observations.length;
+    await settled(paid);
+    const slowest = Math.max(...observations.map(({ startedMs, endedMs }) => endedMs - startedMs));
+    note("slowest payment while partitions were made", slowest);
+    expect(slowest).toBeLessThan(3_000);
+  });
+
+  test("a foreign autoscaler on a worker is refused with a condition", async () => {
+    await cluster.kubectl(
+      "-n",
+      namespace,
+      "autoscale",
+      "deploy/shop-payment-worker",
+      "--min=1",
+      "--max=2",
+      "--name=foreign",
+    );
+    await engineBecomes(cluster, namespace, "the reason names the autoscaler", ({ status }) =>
+      (status?.workers ?? []).some(
+        ({ role, reason }) => role === "payment-worker" && reason?.includes("foreign") === true,
+      ),
+    );
+    await cluster.kubectl("-n", namespace, "delete", "hpa/foreign");
+    await engineBecomes(cluster, namespace, "no word of it", ({ status }) =>
+      (status?.workers ?? []).every(({ reason }) => reason?.includes("foreign") !== true),
+    );
+  });
+
+  test("the leading operator killed: the other one acts within 20 s", async () => {
+    const system = "pricing-engine-system";
+    const lease = () =>
+      cluster.get<{ spec: { holderIdentity: string } }>("-n", system, "lease/pricing-engine-operator");
+    const holder = (await lease()).spec.holderIdentity;
+    const pod = holder.split("_")[0] ?? "";
+    await cluster.kubectl("-n", system, "delete", `pod/${pod}`, "--grace-period=0", "--force");
+    const killedAt = performance.now();
+    await patch({ partitions: { premakeMonths: 7 } });
+    await engineBecomes(cluster, namespace, "seven months ahead", ({ status }) =>
+      (status?.partitions ?? []).every(({ months }) => months >= 8),
+    );
+    const tookMs = performance.now() - killedAt;
+    note("leader killed → the standby made partitions", tookMs);
+    expect((await lease()).spec.holderIdentity).not.toBe(holder);
+    expect(tookMs).toBeLessThan(20_000);
+  });
+
+  test("a gateway and a worker killed under load: nothing is lost", async () => {
+    const load = startLoad(4, pay, { pauseMs: 20 });
+    for (const role of ["payment-worker", "gateway"]) {
+      const [pod] = await podNames(role);
+      await cluster.kubectl("-n", namespace, "delete", `pod/${pod}`, "--grace-period=0", "--force");
+      await delay(3_000);
+    }
+    await engineBecomes(cluster, namespace, "Ready again", isReady);
+    const observations = await load.stop();
+    const accepted = observations.filter(({ result }) => result.ok).length;
+    // A connection to the pod that was killed breaks: such a payment may have been taken or not.
+    const broken = observations.length - accepted;
+    note(`of ${observations.length} payments ${broken} were left without an answer`, 0);
+    const found = await eventually(
+      async () => {
+        const { default: cheap, fallback } = await summary();
+        const total = cheap.totalRequests + fallback.totalRequests;
+        if (total < paid + accepted) throw new Error(`${total} of ${paid + accepted} are settled`);
+        return total;
+      },
+      { timeoutMs: 120_000 },
+    );
+    expect(found).toBeLessThanOrEqual(paid + observations.length);
+    paid = found;
+  });
+
+  test("a new version rolls out under load without a failed request", async () => {
+    const load = startLoad(4, async () => void (await priceOf("PROD-001")), { pauseMs: 10 });
+    const payments = startLoad(2, pay, { pauseMs: 50 });
+    await patch({ telemetry: { sampleRatio: "0.2" } });
+    await engineBecomes(cluster, namespace, "rolling", ({ status }) => !isReady({ status } as never));
+    await engineBecomes(cluster, namespace, "rolled out", isReady, { timeoutMs: 240_000 });
+    const [prices, sent] = [await load.stop(), await payments.stop()];
+    note(`${prices.length} prices and ${sent.length} payments while every pod was replaced`, 0);
+    expect(failuresOf(prices)).toEqual([]);
+    expect(failuresOf(sent)).toEqual([]);
+    paid += sent.length;
+    await settled(paid);
+  });
+
+  test("deleted, it leaves nothing but its data", async () => {
+    await cluster.helm("uninstall", "shop", "--namespace", namespace, "--wait");
+    await eventually(
+      async () => {
+        const left = await cluster.kubectl(
+          ...["-n", namespace, "get", "deploy,pods,svc,cm,secret,pdb,netpol,hpa,sa,jobs", "-o", "name"],
+          ...["-l", "app.kubernetes.io/managed-by=pricing-engine-operator"],
+        );
+        expect(left).toBe("");
+      },
+      { timeoutMs: 120_000 },
+    );
+    await installEngine(cluster, { namespace, name: "shop" }, note);
+    await settled(paid);
+  });
+});
+
+function isReady({ metadata, status }: Awaited<ReturnType<typeof getEngine>>): boolean {
+  const ready = status?.conditions?.find(({ type }) => type === "Ready");
+  return ready?.status === "True" && (metadata === undefined || status?.observedGeneration === metadata.generation);
+}
