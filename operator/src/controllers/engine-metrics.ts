@@ -1,9 +1,12 @@
-import { gauge } from "@pricing-engine/chassis/metrics";
+import { counter, gauge } from "@pricing-engine/chassis/metrics";
 import type { EngineStatus } from "../api/status.ts";
+import type { ScaleDecision } from "../core/scale.ts";
 
 export interface EngineMetrics {
   /** @param engine `<namespace>/<name>` */
   set(engine: string, status: EngineStatus): void;
+  /** Counts a look at a role that scales, by what came of it. */
+  decided(engine: string, role: string, decision: Pick<ScaleDecision, "reason">): void;
   forget(engine: string): void;
 }
 
@@ -62,9 +65,18 @@ export function makeEngineMetrics(): EngineMetrics {
   each("pricing_engine_condition", "1 while the condition of the engine is True.", ["type"], ({ conditions }) =>
     conditions.map(({ type, status }) => ({ labels: { type }, value: status === "True" ? 1 : 0 })),
   );
+  const decisions = counter({
+    name: "pricing_engine_scale_decisions_total",
+    help: "Looks at a role that scales, by what came of them.",
+    labels: [...labels, "role", "reason"],
+  });
   return {
     set(engine, status) {
       engines.set(engine, status);
+    },
+    decided(key, role, { reason }) {
+      const [engine_namespace = "", engine = ""] = key.split("/");
+      decisions.inc({ engine_namespace, engine, role, reason });
     },
     forget(engine) {
       engines.delete(engine);

@@ -59,6 +59,7 @@ const passEveryMs = 2_000;
 const planContext: PlanContext = {
   hash: (text) => createHash("sha256").update(text).digest("hex"),
   canSharePort: true,
+  internalReplicas: 2,
 };
 
 export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): EngineSession {
@@ -142,6 +143,17 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
       logger,
       now: () => new Date(),
       passEveryMs,
+      onDecision(role, decision) {
+        metrics.decided(engineName, role, decision);
+        const { before, desired, message, reason } = decision;
+        if (before === desired) return;
+        recorder.record(newest, {
+          type: "Normal",
+          reason,
+          note: `${role} ${before} → ${desired}: ${message}`,
+          action: "Scale",
+        });
+      },
       onStatus: publish,
     });
     return { engine, runtime, connections };

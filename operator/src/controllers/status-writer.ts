@@ -95,8 +95,15 @@ function toDocument(status: EngineStatus, generation: number): object {
     ...status,
     observedGeneration: generation,
     conditions: status.conditions.map((condition) => ({ ...condition, observedGeneration: generation })),
-    workers: workers.map(({ lag, drainSeconds, ...worker }) => ({
+    workers: workers.map(({ drainSeconds, lag, processes, ...worker }) => ({
       ...worker,
+      // Field by field: server-side apply refuses a document with one that the schema does not know.
+      processes: processes.map(({ name, reason, restarts, state }) => ({
+        name,
+        state,
+        restarts,
+        ...(reason === undefined ? {} : { reason }),
+      })),
       ...(lag === undefined ? {} : { lag: rounded(lag) }),
       ...(drainSeconds === undefined ? {} : { drainSeconds: rounded(drainSeconds) }),
     })),

@@ -114,6 +114,8 @@ export interface PlanContext {
   hash(text: string): string;
   /** Whether several processes may share a port. Where they may not, one gateway runs. */
   readonly canSharePort: boolean;
+  /** Copies of each api that other workloads call; default 1. Where nodes can be lost, one is not enough. */
+  readonly internalReplicas?: number;
   /** Of the simulated provider that runs where a resource names no sources; without it such a resource reads no feed. */
   readonly samplesUrl?: string;
 }
@@ -127,7 +129,8 @@ export function plan(resource: PricingEngine, context: PlanContext): Plan {
   const isPaused = (annotation: string) => metadata.annotations[annotation] === "true";
   const workloads = planWorkloads(resource, context).map((workload) => {
     const { replicas: _number, scale: _limits, ...pod } = workload;
-    return { ...workload, podHash: digest(pod) };
+    const replicas = workload.exposure === "internal" ? (context.internalReplicas ?? 1) : workload.replicas;
+    return { ...workload, replicas, podHash: digest(pod) };
   });
   return {
     namespace: metadata.namespace,

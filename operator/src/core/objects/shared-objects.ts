@@ -18,7 +18,8 @@ export function makeSharedObjects(context: ObjectContext, workloads: readonly Wo
   ];
 }
 
-function makeServiceAccount(context: ObjectContext): Manifest {
+/** Pods of Jobs and Deployments run as it: it has to be there first. */
+export function makeServiceAccount(context: ObjectContext): Manifest {
   return {
     apiVersion: "v1",
     kind: "ServiceAccount",

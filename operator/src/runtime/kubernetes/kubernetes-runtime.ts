@@ -10,7 +10,7 @@ import type { PricingEngine } from "../../api/resource.ts";
 import { makeDeployment } from "../../core/objects/deployment.ts";
 import { podHashAnnotation, ports } from "../../core/objects/manifest.ts";
 import { deploymentName, type ObjectContext } from "../../core/objects/naming.ts";
-import { makeSharedObjects } from "../../core/objects/shared-objects.ts";
+import { makeServiceAccount, makeSharedObjects } from "../../core/objects/shared-objects.ts";
 import type { EnvValue, Role, Workload } from "../../core/plan.ts";
 import type { Kube } from "../../kube/client.ts";
 import { resourceTypes } from "../../kube/resource-types.ts";
@@ -139,7 +139,10 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
     ensureTopics: (topics) => servers.ensureTopics(topics),
     pruneTopics: (topics) => servers.pruneTopics(topics),
     claimDatabase: () => servers.claimDatabase(),
-    migrate: (service) => migrateByJob({ kube, cache }, context(), service),
+    async migrate(service) {
+      await applier.apply(makeServiceAccount(context()));
+      await migrateByJob({ kube, cache }, context(), service);
+    },
     ensurePartitions: (plans) => servers.ensurePartitions(plans),
     applySettings: (settings, hash) => writeSettings(settings, hash),
     async applyWorkloads(workloads) {
