@@ -26,7 +26,10 @@ import { sleep } from "./sleep.ts";
 export type ScalingPlan = Pick<Plan, "workloads" | "settings" | "scalingPaused">;
 
 export interface ScalingDeps {
-  readonly runtime: Pick<Runtime, "lookAtGroup" | "countWaiting" | "currentReplicas" | "scale" | "replicas">;
+  readonly runtime: Pick<
+    Runtime,
+    "lookAtGroup" | "countWaiting" | "currentReplicas" | "scale" | "findOtherScaler" | "replicas"
+  >;
   readonly logger: Pick<Logger, "info" | "warn">;
   /** For differences alone: a clock that never goes back. */
   monotonicMs(): number;
@@ -131,19 +134,22 @@ export function makeScaling(deps: ScalingDeps): Scaling {
     const input: ScaleInput = { limits, look: { atMs, ready, frozenBy, ...looked, measured: looked?.measured } };
     const { state, decision } = decide(before, input.look, limits);
     loop.state = state;
-    if (decision.desired === current) {
-      note(role, loop, input, decision, loop.seen?.refusal);
-      return decision;
-    }
-    const outcome = await runtime.scale(role, decision.desired);
-    if (outcome.kind === "refused") {
+    const refusal = await scaleTo(role, decision.desired, current);
+    if (refusal !== undefined) {
       loop.state = { ...state, desired: current };
-      const kept = { ...decision, desired: current, reason: "Refused", message: outcome.reason } as const;
-      note(role, loop, input, kept, outcome.reason);
+      const kept = { ...decision, desired: current, reason: "Refused", message: refusal } as const;
+      note(role, loop, input, kept, refusal);
       return decision;
     }
     note(role, loop, input, decision, undefined);
     return decision;
+  }
+
+  /** Resolves with why it may not be scaled from here, also when there is nothing to change: that is to be known before. */
+  async function scaleTo(role: Role, wanted: number, current: number): Promise<string | undefined> {
+    if (wanted === current) return runtime.findOtherScaler?.(role);
+    const outcome = await runtime.scale(role, wanted);
+    return outcome.kind === "refused" ? outcome.reason : undefined;
   }
 
   /** @throws when any of it cannot be asked: half a look would be taken for a whole one */

@@ -51,6 +51,8 @@ export interface Runtime {
   currentReplicas(role: Role): Promise<number | undefined>;
   /** Wants so many copies of a workload that was applied. */
   scale(role: Role, replicas: number): Promise<ScaleOutcome>;
+  /** Why `scale` would refuse. Asks nobody. */
+  findOtherScaler?(role: Role): string | undefined;
   /** Asks a payment processor how it is. Never rejects. */
   probeProcessor(processor: ProcessorPlan, signal: AbortSignal): Promise<ProbeResult>;
   /** Resolves at the next change of a replica, or when the signal aborts. */

@@ -119,6 +119,12 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
     return (await kube.writeScale(target, namespace, { replicas, resourceVersion })) === "written";
   }
 
+  function findOtherScaler(role: Role): string | undefined {
+    const target = deploymentName({ resource }, role);
+    const foreign = findForeignAutoscaler(cache.inNamespace(resourceTypes.horizontalPodAutoscalers, namespace), target);
+    return foreign && `HorizontalPodAutoscaler ${foreign} scales ${target}: delete one of the two`;
+  }
+
   async function prune(wanted: ReadonlySet<string>): Promise<void> {
     for (const type of prunedTypes) {
       for (const { kind, metadata } of cache.ofEngine(type, engine)) {
@@ -177,20 +183,14 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
       return (findDeployment(role)?.spec as { replicas?: number } | undefined)?.replicas;
     },
     async scale(role, replicas) {
-      const target = deploymentName({ resource }, role);
-      const foreign = findForeignAutoscaler(
-        cache.inNamespace(resourceTypes.horizontalPodAutoscalers, namespace),
-        target,
-      );
-      if (foreign !== undefined) {
-        return {
-          kind: "refused",
-          reason: `HorizontalPodAutoscaler ${foreign} scales ${target}: delete one of the two`,
-        };
+      const refusal = findOtherScaler(role);
+      if (refusal !== undefined) return { kind: "refused", reason: refusal };
+      if (!(await writeReplicas(role, replicas))) {
+        throw new Error(`${deploymentName({ resource }, role)} was changed by somebody else meanwhile`);
       }
-      if (!(await writeReplicas(role, replicas))) throw new Error(`${target} was changed by somebody else meanwhile`);
       return { kind: "scaled" };
     },
+    findOtherScaler,
     probeProcessor: ({ token, url }, signal) => probeProcessor(resolve(url) ?? "", resolve(token), signal),
     changed: (signal) => cache.changed(engine, signal),
     checkPolicy: (policy) => checkPolicy(urlOf("pricing-api"), policy),
