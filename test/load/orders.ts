@@ -76,13 +76,14 @@ interface Round {
   readonly p95Ms: number;
   readonly answerP95Ms: number;
   readonly perSecond: number;
-  readonly cpuMicros: number;
+  /** An order's, by role. */
+  readonly cpuMicros: readonly number[];
   readonly failed: number;
 }
 
 async function measureRound(engine: Engine, { perSecond, seconds }: Scale): Promise<Round> {
-  const pids = roles.flatMap((role) => engine.processes(role).map(({ pid }) => pid));
-  const cpuBefore = cpuMicrosOf(pids);
+  const cpuOf = (role: Role): number => cpuMicrosOf(engine.processes(role).map(({ pid }) => pid));
+  const cpuBefore = roles.map(cpuOf);
   const startedMs = performance.now();
   const load = startArrivals(perSecond, async () => placedOf(await post(engine.client, anOrder("seat"))).order_id);
   await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
@@ -107,7 +108,7 @@ async function measureRound(engine: Engine, { perSecond, seconds }: Scale): Prom
     p95Ms: at(sorted, 0.95),
     answerP95Ms: at(answers, 0.95),
     perSecond: (ids.length * 1_000) / tookMs,
-    cpuMicros: (cpuMicrosOf(pids) - cpuBefore) / Math.max(1, ids.length),
+    cpuMicros: roles.map((role, index) => (cpuOf(role) - (cpuBefore[index] ?? 0)) / Math.max(1, ids.length)),
     failed: observations.length - ids.length + load.skipped(),
   };
 }
@@ -127,7 +128,20 @@ function rowsOf(engine: Engine, { perSecond }: Scale, rounds: readonly Round[]):
     },
     { what: `${what}: p50 placed → notified`, spread: of((round) => round.p50Ms), unit: "ms", digits: 0 },
     { what: `${what}: p95 of the answer`, spread: of((round) => round.answerP95Ms), unit: "ms", digits: 0 },
-    { what: `${what}: CPU an order, all our processes`, spread: of((round) => round.cpuMicros), unit: "µs", digits: 0 },
+    {
+      what: `${what}: CPU an order, all our processes`,
+      spread: of((round) => round.cpuMicros.reduce((sum, micros) => sum + micros, 0)),
+      unit: "µs",
+      digits: 0,
+    },
+    ...roles.map((role, index) => {
+      return {
+        what: `CPU an order: ${role}`,
+        spread: of((round) => round.cpuMicros[index] ?? 0),
+        unit: "µs",
+        digits: 0,
+      };
+    }),
     { what: `${what}: failed or not made`, spread: of((round) => round.failed), unit: "", digits: 0, bar: { most: 0 } },
     {
       what: "RSS of a process, largest",
