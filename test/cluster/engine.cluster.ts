@@ -91,6 +91,18 @@ async function configure(processor: "default" | "fallback", what: "failure" | "d
   expect(answer.status).toBe(200);
 }
 
+/** Ids of what it recorded, by its own account. */
+async function recordedBy(processor: "default" | "fallback"): Promise<string[]> {
+  const { address, close } = await cluster.forward(namespace, `service/processor-${processor}`, 8080);
+  try {
+    const answer = await fetch(`${address}/admin/payments`, { headers: { "x-rinha-token": "123" } });
+    const { payments } = (await answer.json()) as { payments: readonly { correlationId: string }[] };
+    return payments.map(({ correlationId }) => correlationId);
+  } finally {
+    close();
+  }
+}
+
 interface Listed {
   readonly items: readonly {
     readonly metadata: {
@@ -300,18 +312,136 @@ describe("an engine on kind", () => {
     paid = found;
   });
 
-  test("a new version rolls out under load without a failed request", async () => {
+  test("a new version of operator and engine rolls out under load without a failed request", async () => {
     const load = startLoad(4, async () => void (await priceOf("PROD-001")), { pauseMs: 10 });
     const payments = startLoad(2, pay, { pauseMs: 50 });
-    await patch({ telemetry: { sampleRatio: "0.2" } });
-    await engineBecomes(cluster, namespace, "rolling", ({ status }) => !isReady({ status } as never));
+    const system = "pricing-engine-system";
+    await cluster.helm(
+      ...["upgrade", "operator", "charts/pricing-engine-operator", "--namespace", system, "--reuse-values"],
+      ...["--set-string", "podAnnotations.rolled=yes", "--wait", "--timeout", "3m"],
+    );
+    const { metadata } = await getEngine(cluster, namespace);
+    await cluster.helm(
+      ...["upgrade", "shop", "charts/pricing-engine", "--namespace", namespace, "--reuse-values"],
+      ...["--set-string", "spec.telemetry.sampleRatio=0.2"],
+    );
+    await engineBecomes(cluster, namespace, "the new generation rolls", ({ status }) => {
+      return (status?.observedGeneration ?? 0) > metadata.generation;
+    });
     await engineBecomes(cluster, namespace, "rolled out", isReady, { timeoutMs: 240_000 });
     const [prices, sent] = [await load.stop(), await payments.stop()];
-    note(`${prices.length} prices and ${sent.length} payments while every pod was replaced`, 0);
+    console.log(`${prices.length} prices and ${sent.length} payments while every pod was replaced`);
     expect(failuresOf(prices)).toEqual([]);
     expect(failuresOf(sent)).toEqual([]);
     paid += sent.length;
     await settled(paid);
+  });
+
+  test("a burst of payments: workers 1 → n by what is measured, and back, with reasons, and none is lost", async () => {
+    for (const name of ["default", "fallback"] as const) await configure(name, "failure", { failure: true });
+    await engineBecomes(cluster, namespace, "held", ({ status }) => status?.route === "hold");
+    const burst = startLoad(64, pay);
+    await eventually(() => expect(burst.observations.length).toBeGreaterThan(6_000), { timeoutMs: 180_000 });
+    const observations = await burst.stop();
+    expect(failuresOf(observations)).toEqual([]);
+    paid += observations.length;
+    for (const name of ["default", "fallback"] as const) {
+      await configure(name, "delay", { delay: 40 });
+      await configure(name, "failure", { failure: false });
+    }
+    const desired = ({ status }: Awaited<ReturnType<typeof getEngine>>) =>
+      status?.workers?.find(({ role }) => role === "payment-worker")?.desired ?? 0;
+    const recoveredAt = performance.now();
+    const up = await engineBecomes(
+      cluster,
+      namespace,
+      "more than one worker is wanted",
+      (engine) => desired(engine) > 1,
+    );
+    note(`backlog of ${observations.length} → ${desired(up)} workers wanted`, performance.now() - recoveredAt);
+    await settled(paid);
+    note("the backlog is worked off", performance.now() - recoveredAt);
+    await engineBecomes(cluster, namespace, "one worker again", (engine) => desired(engine) === 1, {
+      timeoutMs: 420_000,
+    });
+    note("one worker again", performance.now() - recoveredAt);
+    const described = await cluster.kubectl("-n", namespace, "describe", "pe/shop");
+    expect(described).toMatch(/ScaledUp .*payment-worker 1 → [2-6]/);
+    expect(described).toMatch(/ScaledDown .*payment-worker 2 → 1/);
+    for (const name of ["default", "fallback"] as const) await configure(name, "delay", { delay: 0 });
+  }, 900_000);
+
+  test("a node restarted under load: what was accepted is charged, once", async () => {
+    const load = startLoad(4, pay, { pauseMs: 50 });
+    await delay(2_000);
+    await cluster.docker("restart", `${cluster.name}-worker`);
+    await delay(5_000);
+    await engineBecomes(cluster, namespace, "Ready again", isReady, { timeoutMs: 300_000 });
+    const observations = await load.stop();
+    const accepted = observations.filter(({ result }) => result.ok).length;
+    note(`${accepted} of ${observations.length} payments were accepted around the restart`, 0);
+    // Their port-forwards ended with the pods.
+    const total = await eventually(
+      async () => {
+        const { default: cheap, fallback } = await summary();
+        const found = cheap.totalRequests + fallback.totalRequests;
+        if (found < paid + accepted) throw new Error(`${found} of ${paid + accepted} are settled`);
+        return found;
+      },
+      { timeoutMs: 240_000 },
+    );
+    expect(total).toBeLessThanOrEqual(paid + observations.length);
+    paid = total;
+    const recorded = await Promise.all((["default", "fallback"] as const).map(recordedBy));
+    const ids = recorded.flat();
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(ids.length).toBe(paid);
+  }, 900_000);
+
+  test("a second engine in another namespace runs beside the first", async () => {
+    const second = "second";
+    await makeNamespace(cluster, second);
+    const { data } = await cluster.get<{ data: Record<string, string> }>("-n", namespace, "secret/postgres");
+    const url = new URL(Buffer.from(data.url ?? "", "base64").toString());
+    await cluster.kubectl("-n", namespace, "exec", "postgres-0", "--", "createdb", "-U", "postgres", "second");
+    url.pathname = "/second";
+    await cluster.apply(`
+apiVersion: v1
+kind: Secret
+metadata: { name: postgres, namespace: ${second} }
+stringData: { url: "${url.href}" }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: redis, namespace: ${second} }
+stringData: { url: "redis://redis.${namespace}.svc.cluster.local:6379" }
+---
+apiVersion: pricing-engine.dev/v1alpha1
+kind: PricingEngine
+metadata: { name: shop, namespace: ${second} }
+spec:
+  deletionPolicy: Delete
+  kafka: { brokers: ["kafka.${namespace}.svc.cluster.local:9092"] }
+  postgres: { primary: { secretRef: { name: postgres } } }
+  redis: { secretRef: { name: redis } }
+  gateway: { replicas: { min: 1, max: 2 } }
+  pricing: { workers: { min: 0, max: 2 } }
+`);
+    await engineBecomes(cluster, second, "Ready", isReady, { timeoutMs: 240_000 });
+    const { address, close } = await cluster.forward(second, "service/shop-gateway", 9999);
+    const missing = await fetch(`${address}/api/v1/products/PROD-001`);
+    expect(missing.status).toBe(404);
+    await send("PUT", "/api/v1/products/ELSE-1", { name: "Else", base_price: "7.00", currency: "EUR" }, address);
+    expect((await fetch(`${cluster.address}/api/v1/products/ELSE-1`)).status).toBe(404);
+    close();
+    // Its data goes with it, and nobody else's does.
+    await cluster.kubectl("-n", second, "delete", "pe/shop", "--timeout=180s");
+    const schemas = await cluster.kubectl(
+      ...["-n", namespace, "exec", "postgres-0", "--", "psql", "-U", "postgres", "-d", "second", "-Atc"],
+      "select count(*) from pg_namespace where nspname in ('pricing', 'gateway', 'operator')",
+    );
+    expect(schemas.trim()).toBe("0");
+    expect(await priceOf("PROD-001")).toMatch(/^\d+\.\d\d$/);
   });
 
   test("deleted, it leaves nothing but its data", async () => {
@@ -328,6 +458,21 @@ describe("an engine on kind", () => {
     );
     await installEngine(cluster, { namespace, name: "shop" }, note);
     await settled(paid);
+  });
+
+  test("uninstalled, nothing of the operator is left but the CRD", async () => {
+    const system = "pricing-engine-system";
+    await cluster.helm("uninstall", "shop", "--namespace", namespace, "--wait");
+    await cluster.helm("uninstall", "operator", "--namespace", system, "--wait");
+    const left = await cluster.kubectl(
+      ...["-n", system, "get", "deploy,svc,sa,role,rolebinding,pdb,netpol", "-o", "name"],
+      ...["-l", "app.kubernetes.io/part-of=pricing-engine"],
+    );
+    expect(left).toBe("");
+    expect(await cluster.kubectl("get", "clusterrole,clusterrolebinding", "-o", "name")).not.toContain(
+      "pricing-engine",
+    );
+    expect(await cluster.kubectl("get", "crd", "-o", "name")).toContain("pricingengines.pricing-engine.dev");
   });
 });
 
