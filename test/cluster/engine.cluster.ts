@@ -95,9 +95,9 @@ async function configure(processor: "default" | "fallback", what: "failure" | "d
 async function recordedBy(processor: "default" | "fallback"): Promise<string[]> {
   const { address, close } = await cluster.forward(namespace, `service/processor-${processor}`, 8080);
   try {
-    const answer = await fetch(`${address}/admin/payments`, { headers: { "x-rinha-token": "123" } });
-    const { payments } = (await answer.json()) as { payments: readonly { correlationId: string }[] };
-    return payments.map(({ correlationId }) => correlationId);
+    const answer = await fetch(`${address}/admin/dump`, { headers: { "x-rinha-token": "123" } });
+    const lines = (await answer.text()).trimEnd().split("\n");
+    return lines.map((line) => (JSON.parse(line) as { correlationId: string }).correlationId);
   } finally {
     close();
   }
