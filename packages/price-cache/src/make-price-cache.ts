@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import type { GuardedRedis } from "@pricing-engine/redis";
 import { contextKey, type PriceContext } from "./context-key.ts";
 import { makeDebts } from "./debts.ts";
@@ -13,6 +14,7 @@ import {
   parseMeta,
   placeholderTtlMs,
   type Read,
+  settleMs,
   type Ticket,
 } from "./protocol.ts";
 import { makeRedisPort } from "./redis-port.ts";
@@ -55,6 +57,9 @@ export type PriceCacheOptions = {
 };
 
 const maxOwedProducts = 10_000;
+// Longer than the breaker keeps calls away from a Redis that is back.
+const renewalAttempts = 10;
+const renewalPauseMs = 100;
 
 /** The cache on a real Redis; see protocol.ts for what it promises. */
 export function makePriceCache(deps: {
@@ -78,9 +83,13 @@ export function makePriceCacheOn(options: PriceCacheOptions): PriceCache {
   let renewedThrough = 0;
   let renewal: Promise<void> | undefined;
   let payment: Promise<void> | undefined;
+  let takesHitsFromMs = Number.NEGATIVE_INFINITY;
 
   onReconnect(() => {
     disruptions += 1;
+    takesHitsFromMs = now() + settleMs;
+    // Not left to the next lookup: what this process showed meanwhile is to bind the others soon.
+    void renewSoon();
   });
 
   /** Starts a generation that no entry has; what was owed to the old one is forgiven. */
@@ -99,6 +108,17 @@ export function makePriceCacheOn(options: PriceCacheOptions): PriceCache {
         renewal = undefined;
       });
       await renewal;
+    }
+  }
+
+  async function renewSoon(): Promise<void> {
+    for (let attempt = 1; attempt <= renewalAttempts; attempt += 1) {
+      try {
+        return await ensureRenewed();
+      } catch (error) {
+        onError(error);
+        await delay(renewalPauseMs, undefined, { ref: false });
+      }
     }
   }
 
@@ -154,7 +174,7 @@ export function makePriceCacheOn(options: PriceCacheOptions): PriceCache {
         const read = await port.read(productId, key);
         // Read through a connection that was lost meanwhile: it may be of a Redis that no longer is.
         if (before !== disruptions) return away;
-        const body = findBody(read);
+        const body = issuedMs < takesHitsFromMs ? undefined : findBody(read);
         if (body !== undefined) return { outcome: "hit", body };
         const { meta, marker } = await findKnown(productId, read);
         if (before !== disruptions) return away;

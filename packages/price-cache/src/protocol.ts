@@ -24,7 +24,9 @@
  * can be given less. Nothing ever lowers a marker, a policy version, or brings a generation back.
  *
  * Who answers without being able to raise the marker (Redis failed) owes it: until it is paid, this process does not
- * take hits for that product; when too much is owed, or the connection was lost, it starts a new generation first.
+ * take hits for that product; when too much is owed, or the connection was lost, it starts a new generation first. One that
+ * was cut off is seldom alone: for a while after it is back it computes and fills, but takes no hits, until the others that
+ * may have shown newer prices are back as well.
  */
 
 /** Digits of a number in Redis: of equal length, so that text order is number order in any locale. */
@@ -35,6 +37,11 @@ const headerLength = 3 * digits + 3;
 export const maxFillMs = 30_000;
 /** Placeholders are left for unknown products too, so they go as soon as no fill can come any more. */
 export const placeholderTtlMs = 2 * maxFillMs;
+/**
+ * After an outage processes find Redis again one after the other: up to 1.1 s until the next attempt to connect, and half a second until
+ * the breaker lets a probe through. One that is back takes no hits for so long: another may still be showing newer prices.
+ */
+export const settleMs = 3_000;
 /** How long a raised marker lives at least. */
 export const markerTtlMs = 10 * 60_000;
 
