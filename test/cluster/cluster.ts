@@ -20,6 +20,8 @@ export interface Cluster {
   get<T>(...args: readonly string[]): Promise<T>;
   /** Forwards a local port to a Service; resolves with its address. */
   forward(namespace: string, target: string, port: number): Promise<{ readonly address: string; close(): void }>;
+  /** As a user at a terminal would, at the root of the sources. */
+  shell(command: string): Promise<string>;
   docker(...args: readonly string[]): Promise<string>;
   delete(): Promise<void>;
 }
@@ -76,6 +78,7 @@ export async function startCluster(note: Note): Promise<Cluster> {
     helm: (...args) => run("helm", args, { env }),
     apply: (manifest) => run("kubectl", ["apply", "-f", "-"], { env, input: manifest }),
     get: async (...args) => JSON.parse(await kubectl("get", ...args, "-o", "json")),
+    shell: (command) => run("bash", ["-euo", "pipefail", "-c", command], { env }),
     docker: (...args) => run("docker", args),
     async forward(namespace, target, targetPort) {
       const child = spawn("kubectl", ["-n", namespace, "port-forward", target, `:${targetPort}`], {

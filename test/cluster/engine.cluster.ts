@@ -7,12 +7,12 @@ import { failuresOf, startLoad } from "../support/load.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import {
   engineBecomes,
+  followReadme,
   getEngine,
   installEngine,
-  installOperator,
-  installServers,
-  loadImages,
   makeNamespace,
+  readmeBlocks,
+  runReadmeLine,
 } from "./shop.ts";
 
 const namespace = "shop";
@@ -22,17 +22,10 @@ const note = (what: string, ms: number): void => {
   console.log(steps.at(-1));
 };
 let cluster: Cluster;
-let processors: Record<"default" | "fallback", string>;
 
 beforeAll(async () => {
   cluster = await startCluster(note);
-  await loadImages(cluster, note);
-  await makeNamespace(cluster, namespace);
-  await installServers(cluster, namespace, note);
-  await installOperator(cluster, note);
-  await installEngine(cluster, { namespace, name: "shop" }, note);
-  const forward = async (name: string) => (await cluster.forward(namespace, `service/${name}`, 8080)).address;
-  processors = { default: await forward("processor-default"), fallback: await forward("processor-fallback") };
+  await followReadme(cluster, note);
 }, 900_000);
 
 afterAll(async () => {
@@ -82,25 +75,27 @@ async function settled(count: number): Promise<Summary> {
   );
 }
 
+/** Asks a simulated processor's test controls. */
+async function control(processor: "default" | "fallback", path: string, init: RequestInit = {}): Promise<string> {
+  const { address, close } = await cluster.forward(namespace, `service/processor-${processor}`, 8080);
+  try {
+    const headers = { "content-type": "application/json", "x-rinha-token": "123" };
+    const answer = await fetch(`${address}/admin/${path}`, { ...init, headers });
+    expect(answer.status).toBe(200);
+    return await answer.text();
+  } finally {
+    close();
+  }
+}
+
 async function configure(processor: "default" | "fallback", what: "failure" | "delay", body: object): Promise<void> {
-  const answer = await fetch(`${processors[processor]}/admin/configurations/${what}`, {
-    method: "PUT",
-    headers: { "content-type": "application/json", "x-rinha-token": "123" },
-    body: JSON.stringify(body),
-  });
-  expect(answer.status).toBe(200);
+  await control(processor, `configurations/${what}`, { method: "PUT", body: JSON.stringify(body) });
 }
 
 /** Ids of what it recorded, by its own account. */
 async function recordedBy(processor: "default" | "fallback"): Promise<string[]> {
-  const { address, close } = await cluster.forward(namespace, `service/processor-${processor}`, 8080);
-  try {
-    const answer = await fetch(`${address}/admin/dump`, { headers: { "x-rinha-token": "123" } });
-    const lines = (await answer.text()).trimEnd().split("\n");
-    return lines.map((line) => (JSON.parse(line) as { correlationId: string }).correlationId);
-  } finally {
-    close();
-  }
+  const lines = (await control(processor, "dump")).trimEnd().split("\n");
+  return lines.map((line) => (JSON.parse(line) as { correlationId: string }).correlationId);
 }
 
 interface Listed {
@@ -128,7 +123,7 @@ describe("an engine on kind", () => {
   test("answers a price, takes a payment and sums it up, through the mapped port", async () => {
     await send("PUT", "/api/v1/products/PROD-001", { name: "Seat", base_price: "10.00", currency: "EUR", stock: 100 });
     expect(await priceOf("PROD-001")).toBe("10.00");
-    await pay();
+    for (const line of readmeBlocks()[1] ?? []) console.log(await runReadmeLine(cluster, line));
     paid++;
     const { default: cheap } = await settled(paid);
     expect(cheap).toEqual({ totalRequests: 1, totalAmount: 20.05 });
@@ -136,6 +131,44 @@ describe("an engine on kind", () => {
     expect(columns).toMatch(/NAME\s+READY\s+ROUTE\s+WORKERS\s+LAG\s+PARTITIONS UNTIL\s+AGE/);
     console.log(columns);
   });
+
+  test("an order goes its whole way, to a receipt in the object store", async () => {
+    const body = {
+      customer_id: "c-1",
+      items: [{ product_id: "PROD-001", quantity: 2 }],
+      idempotency_key: randomUUID(),
+    };
+    const placed = (await (await send("POST", "/orders", body)).json()) as { order_id: string; total: string };
+    expect(placed.total).toBe("20.00");
+    const order = await eventually(
+      async () => {
+        const found = (await (await send("GET", `/orders/${placed.order_id}`)).json()) as Record<string, unknown>;
+        expect(found.status).toBe("notified");
+        return found;
+      },
+      { timeoutMs: 60_000 },
+    );
+    expect(JSON.stringify(order)).toContain("receipt");
+    // The order's charge is a payment too.
+    paid++;
+    await settled(paid);
+  });
+
+  test("the README's burst: the cheap processor is gone, every payment is taken, and the fallback charges", async () => {
+    const lines = readmeBlocks()[2] ?? [];
+    const said: string[] = [];
+    for (const line of lines) {
+      said.push(await runReadmeLine(cluster, line));
+      console.log(`$ ${line}\n${said.at(-1)}`);
+    }
+    expect(said.join("\n")).toMatch(/'202': 5000/);
+    paid += 5000;
+    const { fallback } = await settled(paid);
+    expect(fallback.totalRequests).toBeGreaterThan(0);
+    expect(said.join("\n")).toContain("aheadUntil");
+    await engineBecomes(cluster, namespace, "route default", ({ status }) => status?.route === "default");
+    await engineBecomes(cluster, namespace, "Ready again", isReady);
+  }, 300_000);
 
   test("every pod passes the restricted standard and holds no token", async () => {
     const { items } = await cluster.get<{
@@ -312,6 +345,23 @@ describe("an engine on kind", () => {
     paid = found;
   });
 
+  test("deleted, it leaves nothing but its data", async () => {
+    await cluster.kubectl("-n", namespace, "delete", "-f", "examples/kubernetes.yaml", "--timeout=120s");
+    await eventually(
+      async () => {
+        const left = await cluster.kubectl(
+          ...["-n", namespace, "get", "deploy,pods,svc,cm,secret,pdb,netpol,hpa,sa,jobs", "-o", "name"],
+          ...["-l", "app.kubernetes.io/managed-by=pricing-engine-operator"],
+        );
+        expect(left).toBe("");
+      },
+      { timeoutMs: 120_000 },
+    );
+    // The chart makes the same engine anew, on the data that stayed.
+    await installEngine(cluster, { namespace, name: "shop" }, note);
+    await settled(paid);
+  });
+
   test("a new version of operator and engine rolls out under load without a failed request", async () => {
     const load = startLoad(4, async () => void (await priceOf("PROD-001")), { pauseMs: 10 });
     const payments = startLoad(2, pay, { pauseMs: 50 });
@@ -442,22 +492,6 @@ spec:
     );
     expect(schemas.trim()).toBe("0");
     expect(await priceOf("PROD-001")).toMatch(/^\d+\.\d\d$/);
-  });
-
-  test("deleted, it leaves nothing but its data", async () => {
-    await cluster.helm("uninstall", "shop", "--namespace", namespace, "--wait");
-    await eventually(
-      async () => {
-        const left = await cluster.kubectl(
-          ...["-n", namespace, "get", "deploy,pods,svc,cm,secret,pdb,netpol,hpa,sa,jobs", "-o", "name"],
-          ...["-l", "app.kubernetes.io/managed-by=pricing-engine-operator"],
-        );
-        expect(left).toBe("");
-      },
-      { timeoutMs: 120_000 },
-    );
-    await installEngine(cluster, { namespace, name: "shop" }, note);
-    await settled(paid);
   });
 
   test("uninstalled, nothing of the operator is left but the CRD", async () => {

@@ -1,10 +1,35 @@
-/** The way of docs/guide/kubernetes.md, step by step: the servers, the operator, an engine. */
+/** The way of the README, step by step: the servers, the operator, an engine. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { eventually } from "@pricing-engine/testkit";
-import { type Cluster, loadServerImages, type Note, run } from "./cluster.ts";
+import { type Cluster, loadServerImages, type Note } from "./cluster.ts";
 
-export const tag = "test";
+export const tag = "dev";
 export const registry = "pricing-engine";
 const serverImages = ["postgres:15", "redis:7", "apache/kafka:4.1.0", "versity/versitygw:v1.8.0"];
+
+/** The shell blocks of the README's part about Kubernetes, in their order; each a list of commands. */
+export function readmeBlocks(): readonly (readonly string[])[] {
+  const readme = readFileSync(join(import.meta.dirname, "..", "..", "README.md"), "utf8");
+  const part = readme.split(/^## /m).find((text) => text.startsWith("On Kubernetes"));
+  if (part === undefined) throw new Error("the README says nothing about Kubernetes");
+  return [...part.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = ""]) =>
+    block
+      .replaceAll(/ \\\n\s*/g, " ")
+      .trimEnd()
+      .split("\n"),
+  );
+}
+
+/** One command of the README on this cluster, which has another name and another port. */
+export async function runReadmeLine(cluster: Cluster, line: string): Promise<string> {
+  const { port } = new URL(cluster.address);
+  const adapted = line
+    .replace("--kind pricing-engine", `--kind ${cluster.name}`)
+    .replaceAll("localhost:9999", `localhost:${port}`)
+    .replace("burst.mjs 5000", `burst.mjs 5000 http://localhost:${port}`);
+  return cluster.shell(adapted);
+}
 
 export async function timed<T>(note: Note, what: string, step: () => Promise<T>): Promise<T> {
   const startedAt = performance.now();
@@ -13,11 +38,12 @@ export async function timed<T>(note: Note, what: string, step: () => Promise<T>)
   return result;
 }
 
-export async function loadImages(cluster: Cluster, note: Note): Promise<void> {
-  await timed(note, "images built and loaded", () =>
-    run(process.execPath, ["hack/images/main.ts", "--tag", tag, "--registry", registry, "--kind", cluster.name]),
-  );
+/** From the cluster to an engine that is Ready, by the README's first block. */
+export async function followReadme(cluster: Cluster, note: Note): Promise<void> {
+  const [create, ...lines] = readmeBlocks()[0] ?? [];
+  if (create !== "kind create cluster --config kind-config.yaml") throw new Error(`the README begins with ${create}`);
   await timed(note, "server images loaded", () => loadServerImages(cluster, serverImages));
+  for (const line of lines) await timed(note, line.slice(0, 70), () => runReadmeLine(cluster, line));
 }
 
 /** A namespace in which every pod has to pass the restricted Pod Security Standard. */
@@ -31,25 +57,6 @@ metadata:
 `);
 }
 
-export async function installServers(cluster: Cluster, namespace: string, note: Note): Promise<void> {
-  await timed(note, `helm install dev-infra (${namespace})`, () =>
-    cluster.helm(
-      ...["install", "infra", "charts/dev-infra", "--namespace", namespace, "--wait", "--timeout", "5m"],
-      ...["--set", `processors.image=${registry}/processor:${tag}`],
-    ),
-  );
-}
-
-export async function installOperator(cluster: Cluster, note: Note): Promise<void> {
-  await makeNamespace(cluster, "pricing-engine-system");
-  await timed(note, "helm install operator", () =>
-    cluster.helm(
-      ...["install", "operator", "charts/pricing-engine-operator", "--namespace", "pricing-engine-system"],
-      ...["--wait", "--timeout", "3m", "--set", `image.registry=${registry}`, "--set", `image.tag=${tag}`],
-    ),
-  );
-}
-
 export async function installEngine(
   cluster: Cluster,
   options: { namespace: string; name: string; values?: readonly string[] },
@@ -60,6 +67,7 @@ export async function installEngine(
     await cluster.helm(
       ...["install", name, "charts/pricing-engine", "--namespace", namespace],
       ...["-f", "charts/pricing-engine/examples/shop.yaml", ...values],
+      ...["--set", `spec.image.registry=${registry}`, "--set", `spec.image.tag=${tag}`],
     );
     await cluster.kubectl("-n", namespace, "wait", "--for=condition=Ready", `pe/${name}`, "--timeout=5m");
   });

@@ -136,7 +136,8 @@ export function makePodSpec(context: ObjectContext, options: PodOptions): object
         image: imageOf(context, options.service),
         imagePullPolicy: image.pullPolicy,
         args: [options.argument],
-        env: [...envOf(context, options.env), ...options.extraEnv],
+        // Which service it is: for an image that holds several, as the one of skaffold does.
+        env: [{ name: "ENGINE_SERVICE", value: options.service }, ...envOf(context, options.env), ...options.extraEnv],
         securityContext: {
           allowPrivilegeEscalation: false,
           readOnlyRootFilesystem: true,
