@@ -11,7 +11,6 @@ const sameKeyMs = 500;
  * It gets a process group of its own, so that a Ctrl-C reaches it once, through us.
  */
 export async function runToEnd(program, args, { cwd, env }) {
-  const child = spawn(program, args, { cwd, env, stdio: "inherit", detached: true });
   let lastInterruptAt = Number.NEGATIVE_INFINITY;
   const pass = (signal) => {
     const now = performance.now();
@@ -20,7 +19,9 @@ export async function runToEnd(program, args, { cwd, env }) {
     child.kill(signal);
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
+  // Before there is a child: a signal in the moment after would end us, and leave it running.
   for (const signal of signals) process.on(signal, pass);
+  const child = spawn(program, args, { cwd, env, stdio: "inherit", detached: true });
   const [code, signal] = await once(child, "close");
   for (const name of signals) process.off(name, pass);
   if (signal === null) process.exitCode = code;
