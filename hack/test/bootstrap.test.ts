@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 
 const main = join(import.meta.dirname, "..", "bootstrap", "main.mjs");
 const runModule = join(import.meta.dirname, "..", "bootstrap", "run.mjs");
@@ -88,12 +88,25 @@ it("tells the command where the person stood, and nothing else of npm", () => {
   expect(stdout).toBe("from /where/they/stood: \n");
 });
 
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // All of it has ended.
+  }
+}
+
 describe("the command", () => {
   function run(script: string) {
     const call = `
       import { runToEnd } from ${JSON.stringify(runModule)};
       await runToEnd("sh", ["-c", ${JSON.stringify(script)}], { cwd: "/", env: process.env });`;
-    return spawn(process.execPath, ["--input-type=module", "--eval", call], { stdio: ["ignore", "pipe", "inherit"] });
+    const args = ["--input-type=module", "--eval", call];
+    // A group of its own: a script that is left over holds our stderr, and the whole run would never end.
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"], detached: true });
+    onTestFinished(() => killGroup(child));
+    return child;
   }
 
   it.each([

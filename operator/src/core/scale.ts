@@ -144,6 +144,7 @@ export function decide(
   const { downWindowMs = defaultDownWindowMs, drainTargetMs } = settings;
   const lag = look.measured && sum(look.measured.partitions.map(backlogOf));
   const beside = look.beside ?? 0;
+  const waiting = lag === undefined ? "" : `${lag} waiting, `;
 
   const finish = (
     state: ScaleState,
@@ -179,7 +180,7 @@ export function decide(
 
   if (look.frozenBy === "paused") {
     // Also when it is outside of the limits: whoever paused it may want it there.
-    const message = "scaling is paused by an annotation";
+    const message = `${waiting}scaling is paused by an annotation`;
     const unchanged = { desired: before.desired, before: before.desired, reason: "Paused", message, lag } as const;
     return { state: { ...before, looks: [] }, decision: { ...unchanged, drainSeconds: undefined } };
   }
@@ -187,15 +188,15 @@ export function decide(
   if (look.frozenBy === "hold") {
     // Cancellations and expiries are never behind held charges.
     if (before.desired === 0 && beside > 0) return wake(1, `${beside} to do beside held payments, and no worker`);
-    return freeze("PaymentsHeld", "payments are held: more workers would hold them too");
+    return freeze("PaymentsHeld", `${waiting}payments are held: more workers would hold them too`);
   }
   if (before.desired === 0 && lag + beside > 0) {
     const rate = before.rate?.perSecond;
     const count = rate === undefined ? 1 : Math.max(1, Math.ceil(lag / (rate * (drainTargetMs / 1000))));
     return wake(count, `${lag} waiting${beside > 0 ? `, ${beside} to do beside them` : ""}, and no worker`);
   }
-  if (look.measured.group === "rebalancing") return freeze("Rebalancing", "the group is rebalancing");
-  if (before.desired > 0 && look.ready === 0) return freeze("Starting", "no worker is ready yet");
+  if (look.measured.group === "rebalancing") return freeze("Rebalancing", `${waiting}the group is rebalancing`);
+  if (before.desired > 0 && look.ready === 0) return freeze("Starting", `${waiting}no worker is ready yet`);
 
   const looks = [
     ...before.looks.filter(({ atMs }) => look.atMs - atMs <= measureWindowMs && atMs < look.atMs),
