@@ -19,7 +19,7 @@ process.exitCode = await main();
 
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: { only: { type: "string" } } });
-  const all = findTiers(root, { strict });
+  const all = await findTiers(root, { strict });
   const wanted = values.only?.split(",") ?? all.map(({ name }) => name);
   const unknown = wanted.filter((name) => !all.some((tier) => tier.name === name));
   if (unknown.length > 0) {
