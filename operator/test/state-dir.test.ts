@@ -49,6 +49,19 @@ test("of several starts at once, one becomes the operator and the others learn w
   expect(findRunningOperator(openStateDir(path))).toBeUndefined();
 }, 30_000);
 
+test("a status names payments that a person must look at, and only while there are any", () => {
+  const dir = openStateDir(path);
+  takeLock(dir, facts);
+  const processors = [{ name: "default", state: "Healthy", since: "2026-01-31T12:00:00.000Z", latency: "5ms" }];
+  const shown = (manualReview: number) => {
+    const lists = { conditions: [], workers: [], partitions: [], sources: [], notImplemented: [] };
+    writeFileSync(dir.statusFile, JSON.stringify({ ...facts, ...lists, processors, route: "default", manualReview }));
+    return status(false).text;
+  };
+  expect(shown(0)).not.toContain("review");
+  expect(shown(3)).toContain("Manual review: 3 for a person to look at: pnpm payments manual-review lists them");
+});
+
 test("an engine that starts is not Ready because the one before it was", () => {
   expect(status(false)).toEqual({ code: 1, text: "No engine runs. Start one with: npm start" });
   const conditions = [{ type: "Ready", status: "True", reason: "", message: "", lastTransitionTime: "" }];

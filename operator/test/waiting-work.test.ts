@@ -7,7 +7,7 @@ import { makePool, type Pool } from "@pricing-engine/postgres";
 import { makeTestDatabase, type TestDatabase } from "@pricing-engine/testkit";
 import postgres, { type Sql } from "postgres";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { countWaiting } from "../src/adapters/waiting-work.ts";
+import { countForReview, countWaiting } from "../src/adapters/waiting-work.ts";
 import type { Role } from "../src/core/plan.ts";
 
 /* On the services' own tables: a column that is renamed there would strand a sleeping role here. */
@@ -84,6 +84,12 @@ it("payments: those that are open, and refunds that are asked for", async () => 
   expect(await count("payment-worker")).toBe(0);
   await sql`update payment.payments set refund = 'requested'`;
   expect(await count("payment-worker")).toBe(6);
+  expect(await countForReview(pool)).toBe(0);
+  const [differing, unrefunded] = await sql<{ correlation_id: string }[]>`select correlation_id from payment.payments`;
+  await sql`update payment.payments set review = 'it differs' where correlation_id = ${differing?.correlation_id ?? ""}`;
+  await sql`
+    update payment.payments set refund = 'manual_review' where correlation_id = ${unrefunded?.correlation_id ?? ""}`;
+  expect(await countForReview(pool)).toBe(2);
 });
 
 it("orders: those that are overdue", async () => {

@@ -10,12 +10,18 @@ import { claimDatabase } from "./database-owner.ts";
 import { lookAtGroup } from "./group-look.ts";
 import { runPartitions } from "./partitions.ts";
 import { purgeKeys, purgeTables, purgeTopics } from "./purge.ts";
-import { countWaiting } from "./waiting-work.ts";
+import { countForReview, countWaiting } from "./waiting-work.ts";
 
 export interface EngineServers
   extends Pick<
     Runtime,
-    "ensureTopics" | "pruneTopics" | "claimDatabase" | "ensurePartitions" | "lookAtGroup" | "countWaiting"
+    | "ensureTopics"
+    | "pruneTopics"
+    | "claimDatabase"
+    | "ensurePartitions"
+    | "lookAtGroup"
+    | "countWaiting"
+    | "countForReview"
   > {
   readonly redis: GuardedRedis;
   /** Deletes topics, groups, tables and keys. For good. */
@@ -81,6 +87,7 @@ export function makeEngineServers(options: EngineServersOptions): EngineServers 
     },
     lookAtGroup: (group) => lookAtGroup(admin, group),
     countWaiting: (role, settings) => countWaiting(pool, role, settings),
+    countForReview: () => countForReview(pool),
     async purge() {
       await purgeTopics(admin, prefix);
       await purgeTables(pool, `${options.namespace}/${options.name}`);

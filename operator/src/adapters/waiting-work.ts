@@ -19,6 +19,17 @@ export async function countWaiting(pool: Pool, role: Role, settings: EngineSetti
   });
 }
 
+/** What no role can do, because a person must: payments as `payments manual-review` lists them. */
+export async function countForReview(pool: Pool): Promise<number> {
+  return await query(pool, deadlineMs, async ({ sql }) => {
+    const [row] = await sql<{ count: number }[]>`
+      select count(*)::int as count from (
+        select 1 from payment.payments where refund = 'manual_review' or review is not null limit ${enough}
+      ) rows`;
+    return row?.count ?? 0;
+  });
+}
+
 type Counter = (sql: Sql, settings: EngineSettings) => Promise<readonly { waiting: number }[]>;
 
 const unsent = (sql: Sql, schema: string) =>

@@ -104,6 +104,8 @@ export interface EngineStatus {
   /** With the payment section. */
   readonly processors?: readonly ProcessorStatus[];
   readonly route?: Route;
+  /** Payments that a person must look at, 1,000 standing for more; with the payment section, once they were counted. */
+  readonly manualReview?: number;
   readonly notImplemented: readonly NotImplemented[];
   readonly summary?: StatusSummary;
 }

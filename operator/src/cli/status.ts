@@ -66,6 +66,11 @@ export function renderStatus(status: LocalStatus): readonly string[] {
       lines.push(row([name, state, since.slice(0, 19).replace("T", " "), latency]));
     }
     lines.push(`  Route: ${status.route}`);
+    if ((status.manualReview ?? 0) > 0) {
+      lines.push(
+        `  Manual review: ${status.manualReview} for a person to look at: pnpm payments manual-review lists them`,
+      );
+    }
   }
   if (status.sources.length > 0) {
     lines.push("", row(["SOURCE", "STATE", "LAST SUCCESS"]));

@@ -58,6 +58,7 @@ function makeMemoryRuntime() {
     replicas: () => replicas,
     lookAtGroup: async () => ({ group: "stable", partitions: [{ key: "t/0", end: 9, committed: 2 }] }),
     countWaiting: async () => 0,
+    countForReview: async () => 3,
     currentReplicas: async (role) => replicas.filter((replica) => replica.role === role).length,
     scale: async () => ({ kind: "scaled" }),
     probeProcessor: async () => probes.shift() ?? { kind: "too_soon" },
@@ -198,7 +199,8 @@ test("verdicts on processors are live settings, status and a condition as soon a
     default: { state: "Down", minResponseTimeMs: 5 },
     fallback: { state: "Healthy", minResponseTimeMs: 7 },
   });
-  const { processors, route, conditions } = engine.status();
+  const { processors, route, conditions, manualReview } = engine.status();
+  expect(manualReview).toBe(3);
   expect([route, processors?.map(({ name, state, latency }) => [name, state, latency])]).toEqual([
     "fallback",
     [

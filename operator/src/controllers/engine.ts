@@ -64,6 +64,7 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
   let workloadsProblem: string | undefined;
   let conditions: readonly Condition[] = [];
   let sources: readonly SourceFeedStatus[] = [];
+  let manualReview: number | undefined;
   const nowMs = () => deps.now().getTime();
   let prunedAtMs = nowMs();
   const steps = makeSteps({ runtime, logger, nowMs, onChange: publish });
@@ -133,6 +134,9 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
       // What was last known stays while nobody can be asked.
       sources = await runtime.readSources().catch(() => sources);
     } else sources = [];
+    if (workloadsApplied && current.workloads.some(({ role }) => role === "payment-worker")) {
+      manualReview = await runtime.countForReview().catch(() => manualReview);
+    } else manualReview = undefined;
     publish();
     await pruneTopics(current);
     return complete;
@@ -181,6 +185,7 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
       sources,
       ...(probed.processors === undefined ? {} : { processors: probed.processors }),
       ...(probed.route === undefined ? {} : { route: probed.route }),
+      ...(manualReview === undefined ? {} : { manualReview }),
       notImplemented,
       summary: summarize({ workers, partitions }),
     };

@@ -79,12 +79,16 @@ export function makeStatusWriter(deps: {
 }
 
 /** What is told at once. */
-function urgentOf({ conditions, processors, route, workers }: EngineStatus, generation: number): string {
+function urgentOf(
+  { conditions, manualReview = 0, processors, route, workers }: EngineStatus,
+  generation: number,
+): string {
   return JSON.stringify([
     generation,
     conditions.map(({ type, status, reason }) => [type, status, reason]),
     processors?.map(({ name, state }) => [name, state]),
     route,
+    manualReview > 0,
     workers.map(({ role, desired }) => [role, desired]),
   ]);
 }

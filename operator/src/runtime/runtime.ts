@@ -47,6 +47,8 @@ export interface Runtime {
   lookAtGroup(group: GroupPlan): Promise<GroupLook>;
   /** What the role has to do beside its group's messages: only asked about one that may sleep. Rejects when it cannot be counted. */
   countWaiting(role: Role, settings: EngineSettings): Promise<number>;
+  /** Payments that a person must look at, at most 1,000. Rejects when they cannot be counted. */
+  countForReview(): Promise<number>;
   /** How many copies of the role are wanted at present, whoever said so; undefined while there is no such workload. */
   currentReplicas(role: Role): Promise<number | undefined>;
   /** Wants so many copies of a workload that was applied. */

@@ -2,7 +2,7 @@ import { engineConfig, loadConfig } from "@pricing-engine/chassis/config";
 import { enginePrefix } from "@pricing-engine/contracts";
 import { z } from "zod";
 
-export const roles = ["api", "worker", "migrate", "reconcile", "release", "manual-review", "dlq"] as const;
+export const roles = ["api", "worker", "migrate", "reconcile", "release", "manual-review", "reviewed", "dlq"] as const;
 export type Role = (typeof roles)[number];
 
 const httpUrl = z.string().refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), {

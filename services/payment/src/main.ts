@@ -16,6 +16,7 @@ import { runManualReview } from "./roles/manual-review.ts";
 import { migrate } from "./roles/migrate.ts";
 import { runReconcile } from "./roles/reconcile.ts";
 import { runRelease } from "./roles/release.ts";
+import { runReviewed } from "./roles/reviewed.ts";
 import { runWorker } from "./roles/worker.ts";
 
 const args = process.argv.slice(2);
@@ -57,6 +58,9 @@ switch (role) {
     break;
   case "manual-review":
     await runCommand("payment-manual-review", () => runManualReview(loadMigrationConfig(process.env), write));
+    break;
+  case "reviewed":
+    await runCommand("payment-reviewed", () => runReviewed(args.slice(1), loadMigrationConfig(process.env), write));
     break;
   case "dlq":
     await runCommand("payment-dlq", () =>

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { runReconcile } from "../src/roles/reconcile.ts";
+import { runReviewed } from "../src/roles/reviewed.ts";
 import { getSummary, startPayments } from "./support/payments.ts";
 
 describe("the api, and reconciliation", { timeout: 240_000 }, () => {
@@ -51,6 +52,12 @@ describe("the api, and reconciliation", { timeout: 240_000 }, () => {
     const [row] = await payments.pool.sql<{ review: string | null }[]>`
       select review from payment.payments where review is not null`;
     expect(row?.review).toBe("the processor has the amount 20.05");
+    const reviewed = () =>
+      runReviewed([victim?.correlationId ?? "", "--reason", "paid back 0.01"], config, () => undefined);
+    expect([await reviewed(), await reviewed()]).toEqual([0, 1]);
+    const [seenTo] = await payments.pool.sql<{ review: string | null; was: string }[]>`
+      select p.review, a.before->>'review' as was from payment.payments p join payment.audit a using (correlation_id)`;
+    expect(seenTo).toEqual({ review: null, was: "the processor has the amount 20.05" });
 
     const purged = await fetch(`${api.url}/purge-payments`, { method: "POST" });
     expect(purged.status).toBe(200);

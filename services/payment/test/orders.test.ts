@@ -5,6 +5,7 @@ import { eventually, infra } from "@pricing-engine/testkit";
 import { describe, expect, it } from "vitest";
 import { runManualReview } from "../src/roles/manual-review.ts";
 import { runRelease } from "../src/roles/release.ts";
+import { runReviewed } from "../src/roles/reviewed.ts";
 import { silent } from "./support/database.ts";
 import { type RunningPayments, startPayments } from "./support/payments.ts";
 
@@ -86,6 +87,20 @@ describe("charges of orders", { timeout: 240_000 }, () => {
     expect(lines).toEqual([
       `${plain.correlationId}  order ${plain.orderId}  20 at default: refund it by hand, the processor has no refunds`,
       "1 to review",
+    ]);
+    const reviewed = (...args: string[]) =>
+      runReviewed(args, { POSTGRES_URL: payments.databaseUrl }, (line) => void lines.push(line));
+    const whose = [plain.correlationId, "--source", "order"];
+    expect(await reviewed(...whose)).toBe(2);
+    expect(await reviewed(plain.correlationId, "--reason", "of a client, it is not known")).toBe(1);
+    expect(await reviewed(cancelled.correlationId, "--source", "order", "--reason", "nobody asked")).toBe(1);
+    expect(await reviewed(...whose, "--reason", "refunded by transfer")).toBe(0);
+    expect(await reviewed(...whose, "--reason", "again")).toBe(1);
+    expect(await review()).toBe(0);
+    const audited = await payments.pool.sql<{ action: string; reason: string; refund: string }[]>`
+      select action, reason, before->>'refund' as refund from payment.audit`;
+    expect(audited.map((row) => ({ ...row }))).toEqual([
+      { action: "reviewed", reason: "refunded by transfer", refund: "manual_review" },
     ]);
 
     const recorded = await payments.processors.default.dump();

@@ -91,6 +91,7 @@ export const statusSchema = z
     workers: z.array(worker).max(100).describe("Copies of each role."),
     processors: z.array(processor).max(10).describe("The payment processors."),
     route: z.enum(["default", "fallback", "hold"]).describe("Where payments go."),
+    manualReview: count("Payments that a person must look at (1,000: or more); `payments manual-review` lists them."),
     partitions: z.array(partition).max(100).describe("Partitions of each table."),
     sources: z.array(source).max(100).describe("Provider feeds."),
     notImplemented: z

@@ -179,6 +179,7 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
     readSources: () => readSources(urlOf("ingest-api")),
     lookAtGroup: (group) => servers.lookAtGroup(group),
     countWaiting: (role, settings) => servers.countWaiting(role, settings),
+    countForReview: () => servers.countForReview(),
     async currentReplicas(role) {
       return (findDeployment(role)?.spec as { replicas?: number } | undefined)?.replicas;
     },

@@ -155,6 +155,7 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
     readSources: () => readSources(specs.urlOf("ingest-api")),
     lookAtGroup: (group) => servers.lookAtGroup(group),
     countWaiting: (role, settings) => servers.countWaiting(role, settings),
+    countForReview: () => servers.countForReview(),
     currentReplicas: async (role) => scales.find(role),
     async scale(role, replicas) {
       scales.set(role, replicas);

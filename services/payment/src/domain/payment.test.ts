@@ -100,6 +100,14 @@ describe("step", () => {
     ["one in the air is not sent", sending, { kind: "send", processor: "fallback", nowMs: 30 }, undefined, []],
     ["released: never sent", atRest, { kind: "release" }, { state: "waiting", pinned: false, processor: null }, []],
     ["nobody releases what is in the air", pinned, { kind: "release" }, undefined, []],
+    ["refunded by hand", { ...settled, refund: "manual_review" }, { kind: "refunded_by_hand" }, { refund: "done" }, []],
+    [
+      "no refund by hand beside the processor's",
+      { ...settled, refund: "requested" },
+      { kind: "refunded_by_hand" },
+      undefined,
+      [],
+    ],
     [
       "cancel before it was sent",
       waiting,

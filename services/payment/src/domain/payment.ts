@@ -1,7 +1,7 @@
 /**
  * The state machine of one payment's row.
  *
- *   (intent) ─▶ sending ─recorded──────────────────────────▶ settled ─cancel, refund─▶ refund: requested ─▶ done | manual_review
+ *   (intent) ─▶ sending ─recorded──────────────────────────▶ settled ─cancel, refund─▶ refund: requested ─▶ done | manual_review ─by hand─▶ done
  *      │         │ ▲ │ ▲                                       ▲
  *      │  refused│ │ │ └─asked again─┐                         │
  *      │ (never  │ │ └─unknown,──▶ unknown (pinned) ──recorded─┘
@@ -59,6 +59,8 @@ export type Step =
   | { kind: "control"; action: ControlAction }
   /** A person states that the processor has not recorded it and will not. */
   | { kind: "release" }
+  /** A person has made the refund that the processor could not make. */
+  | { kind: "refunded_by_hand" }
   | { kind: "refund_outcome"; refund: "done" | "manual_review" };
 
 /** What a step does: the row after it, and what is told to whoever asked for the payment. */
@@ -125,6 +127,9 @@ export function step(row: Payment, input: Step): Change | undefined {
       return onControl(row, input.action);
     case "release":
       return row.state === "unknown" ? toWaiting(row) : undefined;
+    case "refunded_by_hand":
+      // Told to nobody: its order ended when the refund was left to a person.
+      return row.refund === "manual_review" ? next(row, { refund: "done" }) : undefined;
     case "refund_outcome":
       return row.refund === "requested" && row.state === "settled"
         ? next(row, { refund: input.refund }, input.refund === "done" ? "refunded" : "refund_manual")
