@@ -187,7 +187,7 @@ export function parameterMutations(operation: Operation): readonly Case[] {
     if ((resolve(schema).minLength ?? 0) > 0) cases.push(bad("empty", `${parameter}=`));
   }
   // The contract has these ignore what they do not know.
-  const ignoresUnknown = /^\/(?:orders|payments)\b/.test(path);
+  const ignoresUnknown = /^\/(?:orders|payments)(?:\/|$)/.test(path);
   if (query.length > 0 && !ignoresUnknown) {
     cases.push(of("unknown parameter", `${target}?no_such_parameter=1`, { pointer: "?no_such_parameter" }));
   }

@@ -62,4 +62,11 @@ describe("paymentsSummaryQuery", () => {
       expect(paymentsSummaryQuery.safeParse({ from }).error?.issues[0]?.path).toEqual(["from"]);
     },
   );
+
+  it("refuses a window that ends before it begins, and what it does not know", () => {
+    const window = (from: string, to: string) => paymentsSummaryQuery.safeParse({ from, to }).error?.issues[0]?.path;
+    expect(window("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z")).toBeUndefined();
+    expect(window("2026-01-31T12:00:00Z", "2026-01-31T12:59:59+01:00")).toEqual(["to"]);
+    expect(paymentsSummaryQuery.safeParse({ form: "2026-01-31T12:00:00Z" }).success).toBe(false);
+  });
 });

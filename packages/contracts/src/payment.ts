@@ -78,7 +78,13 @@ function bound(round: "up" | "down") {
 }
 
 /** Query of `GET /payments-summary`: milliseconds, both bounds inclusive. */
-export const paymentsSummaryQuery = z.object({ from: bound("up").optional(), to: bound("down").optional() });
+export const paymentsSummaryQuery = z
+  .strictObject({ from: bound("up").optional(), to: bound("down").optional() })
+  // Two bounds within one millisecond are rounded past each other: a window that holds nothing, and no mistake.
+  .refine(({ from, to }) => from === undefined || to === undefined || from - to <= 1, {
+    path: ["to"],
+    error: "must not be before from",
+  });
 export type PaymentsSummaryQuery = z.output<typeof paymentsSummaryQuery>;
 
 const processorSummary = z.object({ totalRequests: z.int(), totalAmount: z.number() });
