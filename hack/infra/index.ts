@@ -8,4 +8,5 @@ export {
   startInfra,
   stopInfra,
 } from "./infra.ts";
+export { makePortPicker } from "./ports.ts";
 export type { AllEndpoints, Endpoints, Log, S3Endpoint, ServerStatus, ServiceName } from "./types.ts";

@@ -1,10 +1,4 @@
-import { createServer } from "node:net";
+import { makePortPicker } from "@pricing-engine/hack/infra";
 
-export async function findFreePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen({ port: 0, host: "127.0.0.1" }, resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
+/** Below the range of outgoing connections: one of those would take a port from there before its server does. */
+export const findFreePort: () => Promise<number> = makePortPicker();
