@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,8 +16,11 @@ afterEach(() => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+let starts = 0;
+
 function start(mode: string, graceMs = 5_000) {
-  const readyFile = join(folder, `${mode}-${graceMs}.json`);
+  starts += 1;
+  const readyFile = join(folder, `${mode}-${starts}.json`);
   const env = { ...process.env, READY_FILE: readyFile, SHUTDOWN_GRACE_MS: String(graceMs) };
   const child: ChildProcess = spawn(process.execPath, [join(import.meta.dirname, "fixtures/main.ts"), mode], { env });
   children.push(child);
@@ -65,6 +69,44 @@ it("a closer that hangs does not outlive the grace period, and the others run", 
   await ready();
   child.kill("SIGTERM");
   expect(await exited).toMatchObject({ code: 0, output: expect.stringContaining("CLOSED") });
+});
+
+const dropped = "pricing_engine_log_lines_dropped_total";
+
+/** Starts one that logs without end, and waits until it has more to say than its pipe and its memory take. */
+async function startUnread() {
+  const started = start("talk");
+  const { metricsPort } = await started.ready();
+  await eventually(() => expect(started.output()).toContain("talking"));
+  started.child.stdout?.pause();
+  await eventually(async () => {
+    const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+    expect(metrics).toMatch(new RegExp(`^${dropped} [1-9]`, "m"));
+  });
+  return started;
+}
+
+it("hears SIGTERM when nobody reads its log any more", async () => {
+  const { child } = await startUnread();
+  const gone = once(child, "exit");
+  child.kill("SIGTERM");
+  expect(await gone).toEqual([0, null]);
+});
+
+it("tells a reader of its log that comes back how many lines are missing", async () => {
+  const { child, output } = await startUnread();
+  child.stdout?.resume();
+  await eventually(() => expect(output()).toMatch(/"dropped":\d+,"msg":"nobody read the log for a while"/));
+});
+
+it("works on and hears SIGTERM when the reader of its log has gone", async () => {
+  const { child, ready, exited, output } = start("talk");
+  const { metricsPort } = await ready();
+  await eventually(() => expect(output()).toContain("talking"));
+  child.stdout?.destroy();
+  expect((await fetch(`http://127.0.0.1:${metricsPort}/livez`)).status).toBe(200);
+  child.kill("SIGTERM");
+  expect((await exited).code).toBe(0);
 });
 
 it("a second signal exits at once", async () => {

@@ -1,9 +1,12 @@
 import { rename, writeFile } from "node:fs/promises";
-import { type Logger, type LogLevel, makeLogger } from "../log/index.ts";
+import { flushStandardOutput, type Logger, type LogLevel, makeLogger } from "../log/index.ts";
 import { type Lifecycle, makeLifecycle } from "./make-lifecycle.ts";
 import { releaseStartupMemory } from "./release-memory.ts";
 
 export type ReadyInfo = { httpPort?: number; metricsPort?: number };
+
+/** For a reader of the log to take the last lines, if there is one. */
+const lastWordsMs = 500;
 
 export type MainOptions = { env?: NodeJS.ProcessEnv };
 
@@ -26,8 +29,9 @@ export function runMain(
     if (exiting) return;
     exiting = true;
     // The closers are bounded, but a blocked loop or a minimum per closer could still overrun the grace period.
-    setTimeout(() => process.exit(1), graceMs + 500).unref();
+    setTimeout(() => process.exit(1), graceMs + 500 + lastWordsMs).unref();
     await lifecycle.shutdown(reason);
+    await flushStandardOutput(lastWordsMs);
     process.exit(code);
   }
 

@@ -6,3 +6,4 @@ export {
   makePlainLogger,
   redactText,
 } from "./make-logger.ts";
+export { flushStandardOutput } from "./standard-output.ts";

@@ -7,6 +7,7 @@ import {
   stdSerializers,
 } from "pino";
 import { AppError } from "../errors/index.ts";
+import { standardOutput } from "./standard-output.ts";
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
 export type Logger = PinoLogger;
@@ -50,7 +51,7 @@ export function redactText(text: string): string {
  * JSON lines with the current trace id mixed in and secrets and personal data redacted. `logger.level = "debug"`
  * takes effect at once, also for the children made before (make them per component, not per request: they are kept).
  */
-export function makeLogger({ name, level = "info", destination }: LoggerOptions): Logger {
+export function makeLogger({ name, level = "info", destination = standardOutput() }: LoggerOptions): Logger {
   const children: Logger[] = [];
   const options: LoggerConfig = {
     name,
@@ -65,7 +66,7 @@ export function makeLogger({ name, level = "info", destination }: LoggerOptions)
     serializers: { err: serializeError, error: serializeError },
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  const logger = destination === undefined ? pino(options) : pino(options, destination);
+  const logger = pino(options, destination);
   logger.on("level-change", (now, _nowValue, before, _beforeValue, changed) => {
     if (changed !== logger) return;
     for (const child of children) if (child.level === before) child.level = now;
