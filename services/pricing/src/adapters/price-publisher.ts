@@ -27,13 +27,17 @@ export interface MarketDecision {
 
 /**
  * Publishes by compare-and-set; returns the products whose decision took its place. The others lost: sequence or facts have
- * moved on, or what is in force was decided later or under a newer policy. Rows are locked in the order of product ids, so that
- * batches do not deadlock. What is fresh is appended to the history by the same statement.
+ * moved on, or what is in force was decided later or under a newer policy. Rows are locked first, in the order of product ids, so
+ * that batches do not deadlock. What is fresh is appended to the history by the statement that publishes it.
  *
  * @throws AppError `unavailable` when there is no partition for the month: nothing of the transaction may be committed.
  */
 export async function publishDecisions(on: On, decisions: readonly MarketDecision[]): Promise<Set<string>> {
   const { sql } = on;
+  // A statement of its own: joined to the update, two row sets of unknown size met in a nested loop, a million pairs for 1,000 rows.
+  await sql`
+    select from pricing.prices where product_id = any(${decisions.map(({ productId }) => productId)}::text[])
+    order by product_id for no key update`;
   const rows = await sql<{ product_id: string }[]>`
     with input as (
       select * from json_to_recordset(${toJson(decisions.map(toInput))}::text::json) as u (
@@ -41,9 +45,6 @@ export async function publishDecisions(on: On, decisions: readonly MarketDecisio
         decided_at timestamptz, decision_id uuid, price_minor bigint, currency text, base_price_minor bigint,
         cost_minor bigint, facts jsonb, steps jsonb, shadow jsonb, skipped jsonb, binding_rule text, reason text,
         fresh boolean)
-    ), locked as materialized (
-      select r.product_id from pricing.prices r where r.product_id in (select product_id from input)
-      order by r.product_id for no key update
     ), published as (
       update pricing.prices r set
         sequence = r.sequence + case when u.fresh then 1 else 0 end,
@@ -52,7 +53,7 @@ export async function publishDecisions(on: On, decisions: readonly MarketDecisio
         price_minor = u.price_minor, currency = u.currency, base_price_minor = u.base_price_minor,
         cost_minor = u.cost_minor, facts = u.facts, steps = u.steps, shadow = u.shadow,
         skipped = u.skipped, binding_rule = u.binding_rule, reason = u.reason
-      from input u join locked using (product_id)
+      from input u
       where r.product_id = u.product_id and r.sequence = u.expected_sequence
         and r.facts_revision = u.expected_revision and r.facts_revision <= u.facts_revision
         and r.policy_version <= u.policy_version and r.decided_at <= u.decided_at
