@@ -7,9 +7,12 @@ import { ensureWorkspace } from "./workspace.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
+/** Ends a process whose pipe on fd 3 breaks. */
+const guard = "./operator/src/runtime/local/child-guard.ts";
+
 /** What runs for each word after `main.mjs`, with the pinned Node and pnpm first on the PATH. */
 const commands = {
-  start: (args) => ["node", ["operator/src/main.ts", "local", "start", ...args]],
+  start: (args) => ["node", ["--import", guard, "operator/src/main.ts", "local", "start", ...args]],
   stop: (args) => ["node", ["operator/src/main.ts", "local", "stop", ...args]],
   status: (args) => ["node", ["operator/src/main.ts", "local", "status", ...args]],
   orders: (args) => ["node", ["operator/src/main.ts", "orders", ...args]],
@@ -36,7 +39,9 @@ export async function bootstrap(argv) {
     const env = childEnvironment(bin);
     await ensureWorkspace({ root, bin, env });
     const [program, programArgs] = commands[name](args);
-    await runToEnd(join(bin, program), programArgs, { cwd: root, env });
+    // Under npm alone: there nobody means to leave us behind.
+    const endWithParent = process.env.npm_lifecycle_event !== undefined;
+    await runToEnd(join(bin, program), programArgs, { cwd: root, env, endWithParent });
   } catch (error) {
     console.error(explain(error));
     process.exitCode = 1;

@@ -130,6 +130,29 @@ describe("the command", () => {
     expect(output).toBe(`ready\ngot ${name}\n`);
   });
 
+  it("hears of our end by SIGKILL through the pipe on its fd 3", async () => {
+    const child = run(`echo ready; read -r _ <&3; echo alone > ${folder}/end`);
+    await once(child.stdout, "data");
+    child.kill("SIGKILL");
+    await expect.poll(() => existsSync(join(folder, "end")), { timeout: 60_000 }).toBe(true);
+  });
+
+  it("gets SIGTERM when npm, which started us, is killed", async () => {
+    const script = `trap 'echo told > ${folder}/end; exit' TERM; echo ready; while :; do sleep 0.05; done`;
+    const call = `
+      import { runToEnd } from ${JSON.stringify(runModule)};
+      await runToEnd("sh", ["-c", ${JSON.stringify(script)}], { cwd: "/", env: process.env, endWithParent: true });`;
+    const npm = `
+      import { spawn } from "node:child_process";
+      spawn(process.execPath, ["--input-type=module", "--eval", ${JSON.stringify(call)}], { stdio: "inherit" });`;
+    const args = ["--input-type=module", "--eval", npm];
+    const parent = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"], detached: true });
+    onTestFinished(() => killGroup(parent));
+    await once(parent.stdout, "data");
+    parent.kill("SIGKILL");
+    await expect.poll(() => existsSync(join(folder, "end")), { timeout: 60_000 }).toBe(true);
+  });
+
   it("takes the two SIGINTs of one Ctrl-C under npm for one", async () => {
     const script = `n=0; trap 'n=$((n+1)); echo interrupt $n' INT; echo ready; while [ ! -e ${folder}/end ]; do sleep 0.05; done`;
     const child = run(script);
