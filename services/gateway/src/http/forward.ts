@@ -4,6 +4,7 @@ import { type HttpContext, type HttpEnv, readBody } from "@pricing-engine/chassi
 import { encodeTenant, tenantHeader } from "@pricing-engine/contracts";
 import type { Handler } from "hono";
 import { readAnswer, type Upstream } from "../adapters/upstream.ts";
+import { bodyStreamOf } from "./body-stream.ts";
 import type { Operation } from "./operation.ts";
 
 const requestHeaders = ["content-type", "content-encoding", "accept", "accept-language"];
@@ -96,7 +97,7 @@ async function bufferedBody(c: HttpContext): Promise<Uint8Array | undefined> {
 
 function bodyStream(c: HttpContext): Readable | undefined {
   const incoming = c.env?.incoming;
-  if (incoming !== undefined) return incoming;
+  if (incoming !== undefined) return bodyStreamOf(incoming);
   const { body } = c.req.raw;
   return body === null ? undefined : Readable.fromWeb(body as ReadableStream);
 }
