@@ -14,6 +14,7 @@ import { describeError } from "./runtime/local/user-error.ts";
 async function run(argv: readonly string[]): Promise<number> {
   const [runtime, ...rest] = argv;
   if (runtime === "controller") {
+    keepYoungSpaceSmall();
     const [{ runMain }, { loadControllerConfig }, { runController }] = await Promise.all([
       import("@pricing-engine/chassis/lifecycle"),
       import("./config.ts"),
@@ -55,14 +56,18 @@ async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
+/** The young generation would grow to 32 MB for the garbage of a start, and keep it. */
+function keepYoungSpaceSmall(): void {
+  setFlagsFromString("--semi-space-growth-factor=1");
+}
+
 /** Everything heavy is imported here, from the compile cache. */
 async function start(
   runtime: "local" | "local-background",
   options: LocalOptions,
   argv: readonly string[],
 ): Promise<number> {
-  // The young generation would grow to 32 MB for the garbage of a start, and keep it.
-  setFlagsFromString("--semi-space-growth-factor=1");
+  keepYoungSpaceSmall();
   enableCompileCache(openStateDir(options.stateDir).compileCacheDir);
   if (options.detach && runtime === "local") {
     const { startDetached } = await import("./cli/start-detached.ts");

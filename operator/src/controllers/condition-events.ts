@@ -5,7 +5,10 @@ import type { KubeEvent } from "../kube/events.ts";
 /** Types of which only one side is news. */
 const quiet = new Set(["Reconciling", "NotImplemented", "Paused", "ResourceValid"]);
 
-export function eventsOf(before: EngineStatus | undefined, after: EngineStatus): readonly KubeEvent[] {
+export function eventsOf(
+  before: Pick<EngineStatus, "conditions" | "processors"> | undefined,
+  after: EngineStatus,
+): readonly KubeEvent[] {
   const events: KubeEvent[] = [];
   for (const condition of after.conditions) {
     const former = before?.conditions.find(({ type }) => type === condition.type);

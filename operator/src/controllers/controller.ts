@@ -9,6 +9,7 @@ import type { ObjectContext } from "../core/objects/naming.ts";
 import type { Kube } from "../kube/client.ts";
 import type { EventRecorder } from "../kube/events.ts";
 import { makeInformer } from "../kube/informer.ts";
+import { deniedReason } from "../kube/kube-error.ts";
 import { resourceTypes } from "../kube/resource-types.ts";
 import { makeWorkQueue } from "../kube/work-queue.ts";
 import type { ObjectCache } from "../runtime/kubernetes/object-cache.ts";
@@ -53,7 +54,7 @@ export function makeController(deps: ControllerDeps): Controller {
     name: "pricingengine",
     concurrency: 4,
     logger,
-    run: (uid) => reconcile(uid),
+    run: (uid) => reconcile(uid).catch((error: unknown) => explain(uid, error)),
   });
   const informer = makeInformer({
     kube,
@@ -74,6 +75,7 @@ export function makeController(deps: ControllerDeps): Controller {
       return isDone ? undefined : { requeueAfterMs: finalizeEveryMs };
     }
     await ensureFinalizer(fenced, object);
+    if (!deps.isLeader()) return undefined;
     const { name, namespace: inNamespace = "default" } = object.metadata;
     const engine = `${inNamespace}/${name}`;
     const known = sessions.get(uid) ?? {
@@ -82,6 +84,16 @@ export function makeController(deps: ControllerDeps): Controller {
     };
     sessions.set(uid, known);
     return await known.session.reconcile(object);
+  }
+
+  /** Of what may happen before there is a condition to say it in, or after. The queue waits longer each time. */
+  function explain(uid: string, error: unknown): never {
+    const object = informer.get(uid);
+    const reason = deniedReason(error);
+    if (object !== undefined && reason !== undefined) {
+      recorder.record(object, { type: "Warning", reason, note: (error as Error).message });
+    }
+    throw error;
   }
 
   async function end(uid: string): Promise<void> {

@@ -11,16 +11,21 @@ import { createHash } from "node:crypto";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { formatProblems, parseObject } from "../api/parse.ts";
 import type { PricingEngine } from "../api/resource.ts";
-import type { EngineStatus } from "../api/status.ts";
-import { deriveConditions } from "../core/conditions.ts";
+import type { Condition, EngineStatus } from "../api/status.ts";
+import { deriveConditions, type Problem } from "../core/conditions.ts";
 import { findNotImplemented } from "../core/not-implemented.ts";
 import type { ObjectContext } from "../core/objects/naming.ts";
-import type { PlanContext } from "../core/plan.ts";
+import { type PlanContext, plan } from "../core/plan.ts";
 import type { Kube } from "../kube/client.ts";
 import type { EventRecorder } from "../kube/events.ts";
+import { deniedReason } from "../kube/kube-error.ts";
 import type { KubeObject } from "../kube/types.ts";
-import { type EngineSecrets, readEngineSecrets } from "../runtime/kubernetes/engine-secrets.ts";
-import { type KubernetesRuntime, makeKubernetesRuntime } from "../runtime/kubernetes/kubernetes-runtime.ts";
+import { readEngineSecrets } from "../runtime/kubernetes/engine-secrets.ts";
+import {
+  type KubernetesRuntime,
+  makeKubernetesRuntime,
+  type PresentSecrets,
+} from "../runtime/kubernetes/kubernetes-runtime.ts";
 import type { ObjectCache } from "../runtime/kubernetes/object-cache.ts";
 import { eventsOf } from "./condition-events.ts";
 import { type Engine, makeEngine } from "./engine.ts";
@@ -42,6 +47,8 @@ export interface EngineSession {
   status(): EngineStatus | undefined;
   close(): Promise<void>;
 }
+
+type NamedProblem = Problem & { readonly reason: string };
 
 interface Running {
   readonly engine: Engine;
@@ -69,25 +76,25 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
   const writer = makeStatusWriter({ kube, namespace, name, logger });
   let newest = first;
   let running: Running | undefined;
+  let closed = false;
   let taken = "";
   let judged = "";
+  let policyRefusal: string | undefined;
   let latest: EngineStatus | undefined;
+  /** Begins with what the leader before said: times of conditions go on, and no Event is repeated. */
+  let said = statusOf(first);
 
   function publish(status: EngineStatus): void {
-    for (const event of eventsOf(latest, status)) recorder.record(newest, event);
+    for (const event of eventsOf(said, status)) recorder.record(newest, event);
     latest = status;
+    said = status;
     metrics.set(engineName, status);
     writer.write(status, newest.metadata.generation ?? 0);
   }
 
   /** Of an engine of which nothing runs yet. */
-  function publishUnstarted(resource: PricingEngine | undefined, facts: { invalid?: string; missing?: string }): void {
-    const { invalid, missing } = facts;
-    const waiting = {
-      state: "waiting",
-      reason: invalid === undefined ? "SecretsMissing" : "InvalidResource",
-      message: invalid ?? missing ?? "",
-    } as const;
+  function publishUnstarted(resource: PricingEngine | undefined, problem: NamedProblem): void {
+    const waiting = { state: "waiting", ...problem } as const;
     const notImplemented = resource === undefined ? [] : findNotImplemented(resource, planContext);
     publish({
       observedGeneration: newest.metadata.generation ?? 0,
@@ -101,9 +108,10 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
           workloadsApplied: false,
           paused: false,
           notImplemented,
-          refusal: invalid,
+          // Secrets may come by themselves; the rest is a person's to do.
+          refusal: problem.reason === "SecretsMissing" ? undefined : problem,
         },
-        latest?.conditions ?? [],
+        said?.conditions ?? [],
         new Date().toISOString(),
       ),
       workers: [],
@@ -111,6 +119,27 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
       sources: [],
       notImplemented,
     });
+  }
+
+  /** What runs has what it needs: it goes on with what it was started with. */
+  function refuse(resource: PricingEngine | undefined, problem: NamedProblem): void {
+    if (running === undefined) publishUnstarted(resource, problem);
+    else running.engine.refuse(problem.reason === "InvalidResource" ? problem.message : problem);
+  }
+
+  /** Undefined, and said so, while something is missing. */
+  async function readSecrets(resource: PricingEngine): Promise<PresentSecrets | undefined> {
+    const own = plan(resource, planContext).paused ? "left-alone" : "ensured";
+    try {
+      const secrets = await readEngineSecrets(kube, { resource, uid }, own);
+      if (secrets.kind === "present") return secrets;
+      refuse(resource, { reason: "SecretsMissing", message: secrets.problems.join("; ") });
+      return undefined;
+    } catch (error) {
+      const reason = deniedReason(error);
+      if (reason !== undefined) refuse(resource, { reason, message: (error as Error).message });
+      throw error;
+    }
   }
 
   async function stop(): Promise<void> {
@@ -121,11 +150,7 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
     await former?.runtime.close();
   }
 
-  function start(
-    resource: PricingEngine,
-    secrets: Extract<EngineSecrets, { kind: "present" }>,
-    connections: string,
-  ): Running {
+  function start(resource: PricingEngine, secrets: PresentSecrets, connections: string): Running {
     const runtime = makeKubernetesRuntime({
       kube,
       cache,
@@ -143,6 +168,7 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
       logger,
       now: () => new Date(),
       passEveryMs,
+      previous: said?.conditions,
       onDecision(role, decision) {
         metrics.decided(engineName, role, decision);
         const { before, desired, message, reason } = decision;
@@ -160,14 +186,19 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
   }
 
   /** Whether pricing takes the policy, once for each. Undefined: nobody could be asked yet. */
-  async function judgePolicy({ engine, runtime }: Running, { spec }: PricingEngine): Promise<boolean> {
+  async function judgePolicy({ runtime }: Running, { spec }: PricingEngine): Promise<boolean> {
     const policy = spec.pricing?.policy;
     const text = JSON.stringify(policy);
-    if (policy === undefined || judged === text) return true;
+    if (judged === text) return true;
+    if (policy === undefined) {
+      policyRefusal = undefined;
+      judged = "";
+      return true;
+    }
     const verdict = await runtime.checkPolicy(policy);
     if (verdict.kind === "unknown") return false;
     judged = text;
-    engine.refuse(verdict.kind === "refused" ? verdict.problems.join("; ") : undefined);
+    policyRefusal = verdict.kind === "refused" ? verdict.problems.join("; ") : undefined;
     return true;
   }
 
@@ -177,21 +208,16 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
       const parsed = parseObject(object);
       if (!parsed.ok) {
         const problems = formatProblems(parsed.problems).replaceAll("\n", "; ");
-        if (running === undefined) publishUnstarted(undefined, { invalid: problems });
-        else running.engine.refuse(problems);
+        refuse(undefined, { reason: "InvalidResource", message: problems });
         return { requeueAfterMs: secretsEveryMs };
       }
       const { resource } = parsed;
-      const secrets = await readEngineSecrets(kube, { resource, uid });
-      if (secrets.kind === "missing") {
-        const missing = secrets.problems.join("; ");
-        // What runs has what it needs: it goes on with what it was started with.
-        if (running === undefined) publishUnstarted(resource, { missing });
-        else running.engine.refuse(missing);
-        return { requeueAfterMs: missingSecretsEveryMs };
-      }
+      const secrets = await readSecrets(resource);
+      if (secrets === undefined) return { requeueAfterMs: missingSecretsEveryMs };
       const connections = JSON.stringify([resource.spec.kafka, secrets.postgresUrl, secrets.redisUrl]);
       if (running !== undefined && running.connections !== connections) await stop();
+      // Leadership may have ended since.
+      if (closed) return { requeueAfterMs: secretsEveryMs };
       const wanted = JSON.stringify([resource.spec, resource.metadata.annotations, secrets.hash]);
       if (running === undefined) running = start(resource, secrets, connections);
       else if (taken !== wanted) {
@@ -200,13 +226,29 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
       }
       taken = wanted;
       const isJudged = await judgePolicy(running, resource);
+      // Also what was refused before and has come right without another change, such as a Secret that is back.
+      running?.engine.refuse(policyRefusal);
       return { requeueAfterMs: isJudged ? secretsEveryMs : unjudgedEveryMs };
     },
     status: () => latest,
     async close() {
+      closed = true;
       await stop();
       await writer.close();
       metrics.forget(engineName);
     },
   };
+}
+
+function statusOf({ status }: KubeObject): Pick<EngineStatus, "conditions" | "processors"> | undefined {
+  const { conditions, processors } = (status ?? {}) as Partial<EngineStatus>;
+  if (conditions === undefined) return undefined;
+  const known = conditions.map(({ type, status: is, reason, message, lastTransitionTime }: Condition) => ({
+    type,
+    status: is,
+    reason,
+    message,
+    lastTransitionTime,
+  }));
+  return { conditions: known, ...(processors === undefined ? {} : { processors }) };
 }

@@ -5,8 +5,9 @@ import { afterEach, expect, test } from "vitest";
 import { parseResource } from "../api/parse.ts";
 import type { EngineStatus } from "../api/status.ts";
 import type { ProbeResult } from "../core/failover.ts";
+import { KubeError } from "../kube/kube-error.ts";
 import type { ReplicaOfRole, Runtime } from "../runtime/runtime.ts";
-import { type Engine, makeEngine } from "./engine.ts";
+import { type Engine, type EngineDeps, makeEngine } from "./engine.ts";
 
 const example = readFileSync(new URL("../../../examples/shop.yaml", import.meta.url), "utf8");
 
@@ -74,7 +75,12 @@ function makeMemoryRuntime() {
 let engine: Engine | undefined;
 afterEach(() => engine?.close());
 
-function start(memory: ReturnType<typeof makeMemoryRuntime>, now = () => new Date(), text = shop) {
+function start(
+  memory: ReturnType<typeof makeMemoryRuntime>,
+  now = () => new Date(),
+  text = shop,
+  more: Pick<EngineDeps, "previous"> = {},
+) {
   const statuses: EngineStatus[] = [];
   engine = makeEngine(parse(text), {
     runtime: memory.runtime,
@@ -83,6 +89,7 @@ function start(memory: ReturnType<typeof makeMemoryRuntime>, now = () => new Dat
     now,
     passEveryMs: 20,
     onStatus: (status) => statuses.push(status),
+    ...more,
   });
   return { engine, statuses };
 }
@@ -176,6 +183,61 @@ test("a role that scales says why it is as many, with what waits, and the condit
     });
   });
   expect(engine.status().workers.find(({ role }) => role === "gateway")).not.toHaveProperty("reason");
+});
+
+test("another image migrates again", async () => {
+  const memory = makeMemoryRuntime();
+  const { engine } = start(memory);
+  await eventually(() => isTrue(engine.status(), "Ready"));
+  const migrations = () => memory.calls.filter((name) => name.startsWith("migrate"));
+  const before = migrations().length;
+  engine.apply(parse(shop.replace("\nspec:\n", "\nspec:\n  image: { tag: 1.2.3 }\n")));
+  await eventually(() => expect(migrations()).toHaveLength(before * 2));
+});
+
+test("what was refused and has come right is in force again", async () => {
+  const { engine } = start(makeMemoryRuntime());
+  await eventually(() => isTrue(engine.status(), "Ready"));
+  engine.refuse({ reason: "SecretsMissing", message: "Secret shop-redis is missing" });
+  const find = (type: string) => engine.status().conditions.find((condition) => condition.type === type);
+  expect(find("Stalled")).toMatchObject({ status: "True", reason: "SecretsMissing" });
+  expect(find("ResourceValid")).toMatchObject({ status: "False", reason: "SecretsMissing" });
+  engine.refuse(undefined);
+  expect(find("Stalled")).toMatchObject({ status: "False" });
+  expect(find("ResourceValid")).toMatchObject({ status: "True" });
+});
+
+test("the successor of a leader says nothing of a ready engine before it has looked at everything", async () => {
+  const { engine: first } = start(makeMemoryRuntime());
+  await eventually(() => isTrue(first.status(), "Ready"));
+  const previous = first.status().conditions.map((condition) => ({
+    ...condition,
+    lastTransitionTime: "2026-01-01T00:00:00.000Z",
+  }));
+  await first.close();
+  const { engine, statuses } = start(makeMemoryRuntime(), undefined, shop, { previous });
+  await eventually(() => statuses.length > 0);
+  expect(statuses.filter((status) => !isTrue(status, "Ready"))).toEqual([]);
+  expect(engine.status().conditions.map((one) => one.lastTransitionTime)).toEqual(
+    previous.map((one) => one.lastTransitionTime),
+  );
+});
+
+test("a forbidden call is named in its condition, and tried ever more seldom", async () => {
+  const memory = makeMemoryRuntime();
+  const atMs: number[] = [];
+  memory.runtime.applyWorkloads = async () => {
+    atMs.push(performance.now());
+    throw new KubeError("deployments.apps is forbidden", { status: 403, reason: "Forbidden" });
+  };
+  const { engine } = start(memory);
+  await eventually(() => atMs.length >= 4);
+  expect(engine.status().conditions.find(({ type }) => type === "WorkloadsAvailable")).toMatchObject({
+    status: "False",
+    reason: "Forbidden",
+    message: "deployments.apps is forbidden",
+  });
+  expect((atMs[3] ?? 0) - (atMs[2] ?? 0)).toBeGreaterThan(300);
 });
 
 test("a paused engine changes nothing", async () => {

@@ -11,11 +11,12 @@
 import type { Logger } from "@pricing-engine/chassis/log";
 import type { PricingEngine } from "../api/resource.ts";
 import type { Condition, EngineStatus, Route, SourceFeedStatus } from "../api/status.ts";
-import { deriveConditions } from "../core/conditions.ts";
+import { deriveConditions, isReady, type Problem } from "../core/conditions.ts";
 import { routeOf } from "../core/failover.ts";
 import { type Plan, type PlanContext, plan, type Role } from "../core/plan.ts";
 import type { ScaleDecision } from "../core/scale.ts";
 import { summarize } from "../core/summary.ts";
+import { deniedReason } from "../kube/kube-error.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { makeDecisionJournal } from "./decision-journal.ts";
 import { makeFailover } from "./failover.ts";
@@ -32,6 +33,8 @@ export interface EngineDeps {
   readonly now: () => Date;
   /** Between passes; a change of the resource starts one at once. */
   readonly passEveryMs?: number;
+  /** What was said of it before, by whoever led then. Was it ready, nothing else is said until everything was looked at. */
+  readonly previous?: readonly Condition[] | undefined;
   /** How long less must be needed before a worker goes. Default a minute. */
   readonly scaleDownWindowMs?: number | undefined;
   /** Told of each look at a role that scales, and what came of it. */
@@ -44,7 +47,7 @@ export interface Engine {
   /** Takes the resource as the one that is wanted. */
   apply(resource: PricingEngine): void;
   /** Notes why a newer resource was not taken; undefined clears it. */
-  refuse(message: string | undefined): void;
+  refuse(problem: string | Problem | undefined): void;
   status(): EngineStatus;
   /** Ends after the pass in hand. Does not stop the workloads. */
   close(): Promise<void>;
@@ -52,6 +55,8 @@ export interface Engine {
 
 const pruneEveryMs = 600_000;
 const firstRetryMs = 50;
+/** A call that is forbidden stays so until a person does something: no use in asking every other second. */
+const deniedRetryMs = 30_000;
 
 export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
   const { runtime, logger } = deps;
@@ -59,10 +64,11 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
   let wake = new AbortController();
   let wanted: Plan = plan(first, deps.context);
   let generation = 1;
-  let refusal: string | undefined;
+  let refusal: string | Problem | undefined;
   let workloadsApplied = false;
-  let workloadsProblem: string | undefined;
-  let conditions: readonly Condition[] = [];
+  let workloadsProblem: Problem | undefined;
+  let conditions: readonly Condition[] = deps.previous ?? [];
+  let isLookedAt = !isReady(conditions);
   let sources: readonly SourceFeedStatus[] = [];
   let manualReview: number | undefined;
   const nowMs = () => deps.now().getTime();
@@ -97,7 +103,7 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
   const writeSettings = makeLiveSettings({ runtime, plan: () => wanted, verdicts: () => failover.verdicts() });
 
   function publish(): void {
-    deps.onStatus(status());
+    if (isLookedAt) deps.onStatus(status());
   }
 
   function route(): Route | undefined {
@@ -119,7 +125,8 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
       // The file of settings is enough for a new process: an absent Redis does not keep it from starting again.
       if (workloadsApplied || complete) {
         await runtime.applyWorkloads(current.workloads).catch((error: unknown) => {
-          workloadsProblem = error instanceof Error ? error.message : String(error);
+          const message = error instanceof Error ? error.message : String(error);
+          workloadsProblem = { message, reason: deniedReason(error) };
           throw error;
         });
         workloadsApplied = true;
@@ -137,6 +144,7 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
     if (workloadsApplied && current.workloads.some(({ role }) => role === "payment-worker")) {
       manualReview = await runtime.countForReview().catch(() => manualReview);
     } else manualReview = undefined;
+    isLookedAt = true;
     publish();
     await pruneTopics(current);
     return complete;
@@ -201,10 +209,18 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
         complete = await pass();
       } catch (error) {
         logger.warn({ err: error }, "a pass failed");
+        isLookedAt = true;
+        publish();
       }
-      delayMs = complete ? firstRetryMs : Math.min(calmMs, delayMs * 2);
+      delayMs = complete ? firstRetryMs : Math.min(isDenied() ? deniedRetryMs : calmMs, delayMs * 2);
       await sleep(complete ? calmMs : delayMs, AbortSignal.any([stopping.signal, wake.signal]));
     }
+  }
+
+  function isDenied(): boolean {
+    const states = [steps.state("topics"), steps.state("schema"), steps.state("partitions"), steps.state("settings")];
+    const failed = states.filter((step) => step.state === "failed");
+    return [...failed, workloadsProblem].some((problem) => problem?.reason === "Forbidden");
   }
 
   async function follow(): Promise<void> {
@@ -222,8 +238,9 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
       refusal = undefined;
       wake.abort();
     },
-    refuse(message) {
-      refusal = message;
+    refuse(problem) {
+      refusal = problem;
+      isLookedAt ||= problem !== undefined;
       publish();
     },
     status,

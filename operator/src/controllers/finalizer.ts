@@ -6,6 +6,7 @@
 import type { Logger } from "@pricing-engine/chassis/log";
 import { makeEngineServers } from "../adapters/engine-servers.ts";
 import { parseObject } from "../api/parse.ts";
+import type { PricingEngine } from "../api/resource.ts";
 import type { Kube } from "../kube/client.ts";
 import type { EventRecorder } from "../kube/events.ts";
 import { resourceTypes } from "../kube/resource-types.ts";
@@ -60,7 +61,13 @@ export async function finalize(deps: FinalizerDeps, object: KubeObject): Promise
     }
     // Pods that still write would make topics and rows again.
     if (left.length + cache.ofEngine(resourceTypes.pods, engine).length > 0) return false;
-    await purge(deps, object, { namespace, name, uid });
+    try {
+      await purge(deps, object, { namespace, name, uid });
+    } catch (error) {
+      const note = `data is not deleted yet (deletionPolicy: Retain leaves it and lets the resource go): ${String(error)}`;
+      recorder.record(object, { type: "Warning", reason: "DeletionWaits", note });
+      throw error;
+    }
     recorder.record(object, { type: "Normal", reason: "DataDeleted", note: "topics, tables and keys are deleted" });
     logger.info({ engine: `${namespace}/${name}` }, "topics, tables and keys are deleted");
   }
@@ -79,7 +86,7 @@ async function purge(
 ): Promise<void> {
   const parsed = parseObject(object);
   const secrets = parsed.ok
-    ? await readEngineSecrets(kube, { resource: parsed.resource, uid: engine.uid }, "left-alone")
+    ? await readEngineSecrets(kube, { resource: serversOnly(parsed.resource), uid: engine.uid }, "left-alone")
     : undefined;
   if (!parsed.ok || secrets?.kind !== "present") {
     // With its namespace the Secrets may have gone before it. Waiting for them would keep both for ever.
@@ -101,4 +108,10 @@ async function purge(
   } finally {
     await servers.close();
   }
+}
+
+/** Other Secrets, such as a processor's token, may be gone: deleting needs addresses alone. */
+function serversOnly({ metadata, spec, ...rest }: PricingEngine): PricingEngine {
+  const { gateway: _1, pricing: _2, ingest: _3, payment: _4, orders: _5, ...servers } = spec;
+  return { ...rest, metadata, spec: servers };
 }

@@ -19,7 +19,7 @@ export interface StatusWriter {
 const figuresEveryMs = 10_000;
 /** Changes that come together are written together. */
 const gatherMs = 100;
-const retryMs = 2_000;
+const retryMs = { first: 2_000, most: 60_000 };
 
 export function makeStatusWriter(deps: {
   readonly kube: Pick<Kube, "applyStatus">;
@@ -34,16 +34,19 @@ export function makeStatusWriter(deps: {
   let dueAtMs = Number.POSITIVE_INFINITY;
   let sending: Promise<void> = Promise.resolve();
   let closed = false;
+  let nextRetryMs = retryMs.first;
+  let notBeforeMs = 0;
 
   function schedule(delayMs: number): void {
-    const atMs = performance.now() + delayMs;
+    const nowMs = performance.now();
+    const atMs = Math.max(nowMs + delayMs, notBeforeMs);
     if (closed || atMs >= dueAtMs) return;
     clearTimeout(timer);
     dueAtMs = atMs;
     timer = setTimeout(() => {
       dueAtMs = Number.POSITIVE_INFINITY;
       sending = sending.then(send);
-    }, delayMs);
+    }, atMs - nowMs);
   }
 
   async function send(): Promise<void> {
@@ -56,10 +59,13 @@ export function makeStatusWriter(deps: {
       const metadata = { name, namespace };
       await kube.applyStatus(resourceTypes.pricingEngines, { apiVersion, kind, metadata, status: document });
       written = { urgent: urgentOf(status, generation), whole, atMs: performance.now() };
+      nextRetryMs = retryMs.first;
     } catch (error) {
       if (isNotFound(error)) return;
       logger.warn({ err: error }, "the status was not written");
-      schedule(retryMs);
+      notBeforeMs = performance.now() + nextRetryMs;
+      schedule(nextRetryMs);
+      nextRetryMs = Math.min(nextRetryMs * 2, retryMs.most);
     }
   }
 

@@ -3,6 +3,7 @@ import type { Logger } from "@pricing-engine/chassis/log";
 import type { PartitionStatus } from "../api/status.ts";
 import type { StepState } from "../core/conditions.ts";
 import type { Plan } from "../core/plan.ts";
+import { deniedReason } from "../kube/kube-error.ts";
 import { type Runtime, StillWaiting } from "../runtime/runtime.ts";
 
 export type Step = "topics" | "schema" | "partitions" | "settings";
@@ -57,7 +58,7 @@ export function makeSteps({ runtime, logger, nowMs, onChange }: StepsDeps): Step
         return false;
       }
       if (before.state !== "failed" || before.message !== cause) logger.warn({ step, err: error }, "a step failed");
-      states[step] = { state: "failed", message: cause };
+      states[step] = { state: "failed", message: cause, reason: deniedReason(error) };
       onChange();
       return false;
     }
@@ -89,12 +90,11 @@ export function makeSteps({ runtime, logger, nowMs, onChange }: StepsDeps): Step
     },
     async ensureSchema(plan) {
       if (plan.migrations.length > 0 && !(await ensureOwned())) return false;
-      const migrations = plan.migrations.join(",");
       const migrated =
-        done.migrations === migrations ||
+        done.migrations === plan.migrationsHash ||
         (await attempt("schema", `tables of ${plan.migrations.join(" and ")} are up to date`, async () => {
           await Promise.all(plan.migrations.map((service) => runtime.migrate(service)));
-          done.migrations = migrations;
+          done.migrations = plan.migrationsHash;
         }));
       if (!migrated) return false;
       const hash = JSON.stringify(plan.partitions);

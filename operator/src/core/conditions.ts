@@ -13,7 +13,7 @@ import type {
 export type StepState =
   | { readonly state: "waiting"; readonly reason: string; readonly message: string }
   | { readonly state: "done"; readonly message: string }
-  | { readonly state: "failed"; readonly message: string };
+  | { readonly state: "failed"; readonly message: string; readonly reason?: string | undefined };
 
 export interface ConditionFacts {
   readonly topics: StepState;
@@ -28,16 +28,22 @@ export interface ConditionFacts {
   /** Whether the workloads of the current plan were handed to the runtime. */
   readonly workloadsApplied: boolean;
   /** Why they could not be handed over, when they could not. */
-  readonly workloadsProblem?: string | undefined;
+  readonly workloadsProblem?: Problem | undefined;
   readonly paused: boolean;
   readonly notImplemented: readonly NotImplemented[];
   /** The engine whose database this is, when it is not ours. */
   readonly databaseOf?: string | undefined;
   /** Why the newest resource was refused, when it was: the one before stays in force. */
-  readonly refusal?: string | undefined;
+  readonly refusal?: string | Problem | undefined;
   /** With the payment section. */
   readonly processors?: readonly ProcessorStatus[] | undefined;
   readonly route?: Route | undefined;
+}
+
+export interface Problem {
+  /** CamelCase; left out: the condition's own word for it. */
+  readonly reason?: string | undefined;
+  readonly message: string;
 }
 
 export interface ScalingFacts {
@@ -55,6 +61,7 @@ export function deriveConditions(
   now: string,
 ): readonly Condition[] {
   const workloads = workloadsCondition(facts);
+  const refusal = typeof facts.refusal === "string" ? { message: facts.refusal } : facts.refusal;
   const parts = [
     stepCondition("SchemaReady", facts.schema),
     stepCondition("TopicsReady", facts.topics),
@@ -73,13 +80,18 @@ export function deriveConditions(
     unready.length === 0 || facts.paused
       ? flag("Reconciling", false, "Settled", "nothing is left to do")
       : flag("Reconciling", true, "InProgress", explain(unready)),
-    stalledCondition(facts, looping),
+    stalledCondition(facts.databaseOf, refusal, looping),
     facts.paused
       ? flag("Paused", true, "Annotation", "pricing-engine.dev/paused: nothing is changed")
       : flag("Paused", false, "Running", "the resource is followed"),
-    facts.refusal === undefined
+    refusal === undefined
       ? flag("ResourceValid", true, "Accepted", "the newest resource is in force")
-      : flag("ResourceValid", false, "Refused", `the last good one stays in force: ${facts.refusal}`),
+      : flag(
+          "ResourceValid",
+          false,
+          refusal.reason ?? "Refused",
+          `the last good one stays in force: ${refusal.message}`,
+        ),
     facts.notImplemented.length === 0
       ? flag("NotImplemented", false, "Complete", "everything in the resource is run")
       : flag(
@@ -103,9 +115,13 @@ export function isReady(conditions: readonly Condition[]): boolean {
   return conditions.some((condition) => condition.type === "Ready" && condition.status === "True");
 }
 
-function stalledCondition({ databaseOf, refusal }: ConditionFacts, looping: readonly ReplicaStatus[]): Draft {
+function stalledCondition(
+  databaseOf: string | undefined,
+  refusal: Problem | undefined,
+  looping: readonly ReplicaStatus[],
+): Draft {
   if (databaseOf !== undefined) return flag("Stalled", true, "DatabaseOwned", `the database is ${databaseOf}'s`);
-  if (refusal !== undefined) return flag("Stalled", true, "InvalidResource", refusal);
+  if (refusal !== undefined) return flag("Stalled", true, refusal.reason ?? "InvalidResource", refusal.message);
   if (looping.length === 0) return flag("Stalled", false, "Progressing", "nothing stands in the way");
   const message = looping.map((replica) => `${replica.name}: ${replica.reason}`).join("; ");
   return flag("Stalled", true, "CrashLoop", message);
@@ -136,7 +152,7 @@ function stepCondition(type: ConditionType, step: StepState): Draft {
     case "done":
       return { type, status: "True", reason: "Done", message: step.message };
     case "failed":
-      return { type, status: "False", reason: "Failed", message: step.message };
+      return { type, status: "False", reason: step.reason ?? "Failed", message: step.message };
     case "waiting":
       return { type, status: "Unknown", reason: step.reason, message: step.message };
   }
@@ -151,8 +167,10 @@ function scalingCondition({ isPaused, refusals }: ScalingFacts): Draft {
 
 function workloadsCondition({ due, workers, workloadsApplied, workloadsProblem }: ConditionFacts): Draft {
   const type = "WorkloadsAvailable";
-  if (workloadsProblem !== undefined)
-    return { type, status: "False", reason: "ApplyFailed", message: workloadsProblem };
+  if (workloadsProblem !== undefined) {
+    const { message, reason = "ApplyFailed" } = workloadsProblem;
+    return { type, status: "False", reason, message };
+  }
   if (!workloadsApplied) return { type, status: "False", reason: "Waiting", message: "processes are not started yet" };
   const missing = workers.filter(({ desired, ready, role }) => ready < Math.min(desired, due?.get(role) ?? desired));
   if (missing.length === 0) return { type, status: "True", reason: "AllReady", message: "every process is ready" };

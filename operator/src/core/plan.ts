@@ -100,6 +100,8 @@ export interface Plan {
   readonly topics: readonly TopicPlan[];
   readonly topicsHash: string;
   readonly migrations: readonly ServiceName[];
+  /** Changes with the services and with the image that their migrations come from. */
+  readonly migrationsHash: string;
   readonly partitions: readonly PartitionsPlan[];
   readonly workloads: readonly Workload[];
   readonly settings: EngineSettings;
@@ -132,6 +134,9 @@ export function plan(resource: PricingEngine, context: PlanContext): Plan {
     const replicas = workload.exposure === "internal" ? (context.internalReplicas ?? 1) : workload.replicas;
     return { ...workload, replicas, podHash: digest(pod) };
   });
+  const migrations = (["pricing", "ingest", "payment", "orders", "gateway"] as const).filter(
+    (section) => spec[section] !== undefined,
+  );
   return {
     namespace: metadata.namespace,
     name: metadata.name,
@@ -141,9 +146,8 @@ export function plan(resource: PricingEngine, context: PlanContext): Plan {
     connections: ["kafka", "postgres", "redis"],
     topics,
     topicsHash: digest(topics),
-    migrations: (["pricing", "ingest", "payment", "orders", "gateway"] as const).filter(
-      (section) => spec[section] !== undefined,
-    ),
+    migrations,
+    migrationsHash: digest([migrations, spec.image]),
     partitions: partitionedTables
       .filter(({ section }) => spec[section] !== undefined)
       .map(({ table }) => ({ table, spec: partitionSpec(spec) })),

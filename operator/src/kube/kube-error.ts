@@ -28,6 +28,10 @@ export class KubeError extends Error {
 
 export const isNotFound = (error: unknown): boolean => error instanceof KubeError && error.status === 404;
 
+/** `Forbidden`, of a call that the API server refuses until a person allows it. */
+export const deniedReason = (error: unknown): string | undefined =>
+  error instanceof KubeError && error.status === 403 ? "Forbidden" : undefined;
+
 /** Somebody else wrote since we read: read again. Not what a `create` says of a name that is taken. */
 export const isConflict = (error: unknown): boolean =>
   error instanceof KubeError && error.status === 409 && error.reason !== "AlreadyExists";
