@@ -1,12 +1,12 @@
 /** `main.ts controller`: the operator in a cluster. The whole graph, wired by hand. */
 import { randomUUID } from "node:crypto";
-import { KubeConfig } from "@kubernetes/client-node";
 import type { Lifecycle, ReadyInfo } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { startMetricsServer } from "@pricing-engine/chassis/metrics";
 import type { ControllerConfig } from "../config.ts";
 import { makeController } from "../controllers/controller.ts";
 import { makeEngineMetrics } from "../controllers/engine-metrics.ts";
+import { loadKubeAccess } from "../kube/access.ts";
 import { makeKube } from "../kube/client.ts";
 import { makeEventRecorder } from "../kube/events.ts";
 import { makeFencedKube } from "../kube/fenced.ts";
@@ -19,10 +19,7 @@ export async function runController(
   logger: Logger,
 ): Promise<ReadyInfo> {
   const { health } = lifecycle;
-  const kubeConfig = new KubeConfig();
-  // In a pod: its service account. Outside: KUBECONFIG.
-  kubeConfig.loadFromDefault();
-  const kube = makeKube({ config: kubeConfig });
+  const kube = makeKube({ config: await loadKubeAccess(process.env) });
   lifecycle.defer("kube", () => kube.close());
 
   // Both ports answer the same: one is for probes, one for Prometheus and people.

@@ -1,4 +1,4 @@
-import type { KubeConfig } from "@kubernetes/client-node";
+import type { KubeAccess } from "./access.ts";
 import { makeCredentials } from "./credentials.ts";
 import { isConflict, isNotFound } from "./kube-error.ts";
 import { listAll } from "./list.ts";
@@ -83,7 +83,7 @@ export interface Kube {
   close(): Promise<void>;
 }
 
-export function makeKube(options: { readonly config: KubeConfig; readonly requestTimeoutMs?: number }): Kube {
+export function makeKube(options: { readonly config: KubeAccess; readonly requestTimeoutMs?: number }): Kube {
   const transport = makeTransport(makeCredentials(options.config), options.requestTimeoutMs ?? 30_000);
   const scaleOf = (name: string, namespace: string): string =>
     pathOf(resourceTypes.deployments, namespace, name, "scale");

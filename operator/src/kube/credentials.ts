@@ -1,6 +1,6 @@
 import type { RequestOptions } from "node:https";
-import type { KubeConfig } from "@kubernetes/client-node";
 import { Agent, type Dispatcher, ProxyAgent } from "undici";
+import type { KubeAccess } from "./access.ts";
 
 /** Where the API server is and how we prove who we are. */
 export interface Credentials {
@@ -16,7 +16,7 @@ const readEveryMs = 60_000;
  * The library's own way makes one agent, and with it one TLS handshake, for every single call. Here connections are
  * kept, and replaced when a certificate is.
  */
-export function makeCredentials(config: KubeConfig): Credentials {
+export function makeCredentials(config: KubeAccess): Credentials {
   const cluster = config.getCurrentCluster();
   if (cluster === null) throw new Error("the kubeconfig has no current cluster");
   let current: { headers: Record<string, string>; dispatcher: Dispatcher; tls: string; readAtMs: number } | undefined;
