@@ -31,6 +31,11 @@ export interface CommonOptions {
   heartbeatIntervalMs?: number;
   /** How long a fetch waits for data; also how late a resume may be seen. Default 250. */
   maxWaitMs?: number;
+  /**
+   * Least time between two fetches that bring something: a record that comes later waits so long, and a steady trickle costs a fetch for
+   * several records instead of one for each. Default 0.
+   */
+  fetchSpacingMs?: number;
   /** No fetch and no heartbeat for so long: the run loop is dead and gets replaced. Default session + rebalance time-out + 10 s. */
   watchdogMs?: number;
   /** How often finished work is committed. Default 200. */
@@ -72,6 +77,7 @@ export type Settings = Required<
     | "rebalanceTimeoutMs"
     | "heartbeatIntervalMs"
     | "maxWaitMs"
+    | "fetchSpacingMs"
     | "watchdogMs"
     | "commitIntervalMs"
     | "maxBuffered"
@@ -98,6 +104,10 @@ export function resolveSettings(options: CommonOptions): Settings {
     [Number.isInteger(retry.attempts) && retry.attempts >= 1, "retry.attempts must be an integer ≥ 1"],
     [retry.baseMs <= retry.maxMs, "retry.baseMs must not exceed retry.maxMs"],
     [outageBackoff.baseMs <= outageBackoff.maxMs, "outageBackoff.baseMs must not exceed outageBackoff.maxMs"],
+    [
+      (options.fetchSpacingMs ?? 0) <= heartbeatIntervalMs / 2,
+      "fetchSpacingMs must be at most half of heartbeatIntervalMs",
+    ],
     [maxBuffered >= 1, "maxBuffered must be ≥ 1"],
   ];
   const broken = relations.filter(([holds]) => !holds).map(([, text]) => text);
@@ -107,6 +117,7 @@ export function resolveSettings(options: CommonOptions): Settings {
     rebalanceTimeoutMs,
     heartbeatIntervalMs,
     maxWaitMs,
+    fetchSpacingMs: options.fetchSpacingMs ?? 0,
     watchdogMs,
     commitIntervalMs: options.commitIntervalMs ?? 200,
     maxBuffered,

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@pricing-engine/chassis/log";
 import type { Consumer as Client, EachBatchPayload } from "kafkajs";
 import { bySubscription } from "./assigner.ts";
@@ -64,7 +65,7 @@ const fencedTypes = new Set(["ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID", "REBALAN
  * handler), it commits nothing by itself, and it never restarts itself: whoever supervises makes a new one.
  */
 export function startLoop({ kafka, groupId, topics, settings, events, logger }: LoopOptions): Loop {
-  const { sessionTimeoutMs, rebalanceTimeoutMs, heartbeatIntervalMs, maxWaitMs, watchdogMs } = settings;
+  const { sessionTimeoutMs, rebalanceTimeoutMs, heartbeatIntervalMs, maxWaitMs, fetchSpacingMs, watchdogMs } = settings;
   const client = kafka.client.consumer({
     groupId,
     partitionAssigners: [bySubscription],
@@ -81,6 +82,7 @@ export function startLoop({ kafka, groupId, topics, settings, events, logger }: 
   const ended = Promise.withResolvers<SessionEnd>();
   let over = false;
   let lastAliveMs = Date.now();
+  let fetchedMs = 0;
   let sendCommit: EachBatchPayload["commitOffsetsIfNecessary"] | undefined;
   let joins = 0;
   let announced = false;
@@ -110,6 +112,7 @@ export function startLoop({ kafka, groupId, topics, settings, events, logger }: 
   client.on(client.events.HEARTBEAT, alive);
   client.on(client.events.FETCH_START, ({ payload }) => void nodes.add(String(payload.nodeId)));
   client.on(client.events.FETCH, () => {
+    fetchedMs = performance.now();
     alive();
     if (!over) events.fetched();
   });
@@ -157,6 +160,9 @@ export function startLoop({ kafka, groupId, topics, settings, events, logger }: 
         timestampMs: Number(message.timestamp),
       })),
     });
+    // The next fetch waits for the batches of this one.
+    const restMs = fetchedMs + fetchSpacingMs - performance.now();
+    if (restMs > 0) await delay(restMs);
   };
 
   const start = async () => {

@@ -27,6 +27,28 @@ describe("batch consumer on a real broker", () => {
     for (const offsets of byPartition.values()) expect(offsets).toEqual(offsets.map((_, index) => BigInt(index)));
   });
 
+  it("lets a trickle gather between two fetches", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers, { partitions: 1 });
+    const startedMs: number[] = [];
+    let handled = 0;
+    const consumer = runBatchConsumer({
+      ...bench.common,
+      fetchSpacingMs: 100,
+      async handle({ messages }) {
+        startedMs.push(performance.now());
+        handled += messages.length;
+      },
+    });
+    await isRunning(consumer);
+    let sent = 0;
+    for (; startedMs.length < 6; sent += 1) await bench.publish(1);
+    await eventually(() => expect(handled).toBe(sent));
+    await consumer.stop();
+    expect(sent).toBeGreaterThan(startedMs.length);
+    // Five times from a fetch to the next one; the first batch may have been handed over a little late.
+    expect((startedMs[5] ?? 0) - (startedMs[0] ?? 0)).toBeGreaterThan(450);
+  });
+
   it("finds the message at fault, and waits out an outage without counting", async () => {
     await using bench = await makeBench(infra().kafkaBrokers, { partitions: 1 });
     await bench.publish(20);

@@ -1,20 +1,25 @@
 /**
- * Gathers what is asked for while a batch is under way into the next one: under load few, large writes; alone no wait at all.
+ * Gathers what is asked for while a batch is under way into the next one, and begins one in `spacingMs` at most, unless it is a full one:
+ * under load few, large writes; alone no wait at all.
  * `run` answers in the order of its items; when it rejects, each of them does.
  */
 export function makeBatcher<Item, Result>({
   maxItems,
   concurrency,
+  spacingMs,
   run,
 }: {
   maxItems: number;
   concurrency: number;
+  spacingMs: number;
   run(items: readonly Item[]): Promise<readonly Result[]>;
 }): (items: readonly Item[]) => Promise<Result[]> {
   type Waiting = { item: Item; resolve(result: Result): void; reject(error: unknown): void };
   let queue: Waiting[] = [];
   let running = 0;
   let planned = false;
+  let startedMs = Number.NEGATIVE_INFINITY;
+  let isSpacing = false;
 
   const runBatch = async (batch: readonly Waiting[]): Promise<void> => {
     running += 1;
@@ -35,6 +40,17 @@ export function makeBatcher<Item, Result>({
 
   const pump = (): void => {
     while (running < concurrency && queue.length > 0) {
+      const waitMs = queue.length >= maxItems ? 0 : startedMs + spacingMs - performance.now();
+      if (waitMs > 0) {
+        if (isSpacing) return;
+        isSpacing = true;
+        setTimeout(() => {
+          isSpacing = false;
+          pump();
+        }, waitMs);
+        return;
+      }
+      startedMs = performance.now();
       const batch = queue.slice(0, maxItems);
       queue = queue.slice(maxItems);
       void runBatch(batch);

@@ -9,6 +9,8 @@ import { rethrowWaiting } from "./outages.ts";
 import { columns, type Row, toPayment, toTime } from "./rows.ts";
 
 const deadlineMs = 5_000;
+// A statement costs Postgres and us more than a row of it, and nobody waits for either of these two writes of a payment.
+const spacingMs = 5;
 const shardCount = 16;
 const granularities = Object.values(granularityMs);
 
@@ -58,12 +60,14 @@ export function makePaymentStore({ pool, prefix, owner }: { pool: Pool; prefix: 
   const insert = makeBatcher<Intent, IntentResult>({
     maxItems: 500,
     concurrency: 2,
+    spacingMs,
     run: (intents) => write(intents, insertStatement, (result) => result === "inserted"),
   });
   // One at a time: two of one worker would wait for each other's rollups.
   const apply = makeBatcher<Write, WriteResult>({
     maxItems: 500,
     concurrency: 1,
+    spacingMs,
     run: (writes) =>
       write(
         writes,

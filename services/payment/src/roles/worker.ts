@@ -137,6 +137,8 @@ export async function runWorker(
     // Every partition may wait for its slots without holding up another.
     concurrency: 1_000,
     maxBatchRecords: 200,
+    // Nobody waits for a payment to be sent; the client has its answer.
+    fetchSpacingMs: 5,
     // A charge that comes back on another partition would not be its owner's: what is at fault goes to the dead letters.
     retry: { attempts: 1 },
     isOutage: (error) => signal.aborted || !isMessageFault(error),
