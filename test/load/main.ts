@@ -13,6 +13,10 @@ const benches: Readonly<Record<string, (quick: boolean, say: Say) => Promise<rea
     const { benchPayments, full, quick: small } = await import("./payments.ts");
     return await benchPayments(quick ? small : full, say);
   },
+  async outage(quick, say) {
+    const { benchOutage, full, quick: small } = await import("./outage.ts");
+    return await benchOutage(quick ? small : full, say);
+  },
   async ingest(quick, say) {
     const { benchIngest, full, quick: small } = await import("./ingest.ts");
     return await benchIngest(quick ? small : full, say);

@@ -1,16 +1,31 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** A limit of CPU time for this process and all that it starts. */
 export interface CpuLimit {
-  /** Runs a command outside of the limit: the load, and what is not ours. */
+  /** Runs a command outside of the limit, and before what is inside: the load, and what is not ours. */
   outside(command: readonly string[]): readonly string[];
   /** Resident bytes of the Node processes inside, this one left out; what they share (Node itself) once, as a limit would count it. */
-  nodeBytes(): number;
+  nodeMemory(): NodeMemory;
+  /** How much of the time so far (s) somebody inside had to wait for the quota. */
+  throttledSeconds(): number;
   close(): void;
 }
 
+export interface NodeMemory {
+  readonly bytes: number;
+  /** What each has alone, by its service. */
+  readonly own: readonly { readonly name: string; readonly bytes: number }[];
+}
+
 const periodUs = 100_000;
+/*
+ * The limit is the quota. What a group weighs beside it decides who comes first while all CPUs are busy: by itself as much as one single
+ * process. Ours weighs what as many containers would. The load and the processors come before it, as if they had a machine of their own:
+ * a load generator that waits for its turn would measure itself.
+ */
+const containers = 8;
+const first = 64;
 
 /** Undefined where no cgroup can be made, as for most users and in most containers. */
 export function limitCpu(cpus: number): CpuLimit | undefined {
@@ -18,28 +33,42 @@ export function limitCpu(cpus: number): CpuLimit | undefined {
   const isV1 = existsSync("/sys/fs/cgroup/cpu/cgroup.procs");
   const root = isV1 ? "/sys/fs/cgroup/cpu" : "/sys/fs/cgroup";
   const dir = join(root, `pricing-engine-bench-${process.pid}`);
+  const outsideDir = join(root, `pricing-engine-load-${process.pid}`);
+  const weigh = (group: string, processes: number): void =>
+    writeFileSync(join(group, isV1 ? "cpu.shares" : "cpu.weight"), String(processes * (isV1 ? 1024 : 100)));
   try {
     mkdirSync(dir);
+    mkdirSync(outsideDir);
     if (isV1) {
       writeFileSync(join(dir, "cpu.cfs_period_us"), String(periodUs));
       writeFileSync(join(dir, "cpu.cfs_quota_us"), String(quota));
     } else writeFileSync(join(dir, "cpu.max"), `${quota} ${periodUs}`);
+    weigh(dir, containers);
+    weigh(outsideDir, first);
     writeFileSync(join(dir, "cgroup.procs"), String(process.pid));
   } catch {
-    if (existsSync(dir)) rmdirSync(dir);
+    for (const made of [dir, outsideDir]) tryRemove(made);
     return undefined;
   }
-  const pids = (): number[] => readFileSync(join(dir, "cgroup.procs"), "utf8").trim().split("\n").map(Number);
+  const pids = (): number[] => readFileSync(join(dir, "cgroup.procs"), "utf8").split("\n").filter(Boolean).map(Number);
   return {
-    outside: (command) => ["sh", "-c", `echo $$ > ${root}/cgroup.procs; exec "$@"`, "sh", ...command],
-    nodeBytes() {
+    outside: (command) => ["sh", "-c", `echo $$ > ${outsideDir}/cgroup.procs; exec "$@"`, "sh", ...command],
+    nodeMemory() {
       const each = pids().flatMap((pid) => (pid === process.pid ? [] : (findNodeMemory(pid) ?? [])));
-      return each.reduce((sum, { own }) => sum + own, 0) + Math.max(0, ...each.map(({ shared }) => shared));
+      const shared = Math.max(0, ...each.map((one) => one.shared));
+      return {
+        bytes: each.reduce((sum, { own }) => sum + own, shared),
+        own: each.map(({ name, own }) => ({ name, bytes: own })),
+      };
+    },
+    throttledSeconds() {
+      const text = readFileSync(join(dir, "cpu.stat"), "utf8");
+      const [, unit = "", value = "0"] = /^throttled_(time|usec) (\d+)$/m.exec(text) ?? [];
+      return Number(value) / (unit === "time" ? 1e9 : 1e6);
     },
     close() {
       writeFileSync(join(root, "cgroup.procs"), String(process.pid));
-      // What still ends keeps it for a moment; an empty one harms nobody.
-      if (pids().every(Number.isNaN) || readdirSync(dir).length === 0) tryRemove(dir);
+      for (const made of [dir, outsideDir]) tryRemove(made);
     },
   };
 }
@@ -48,20 +77,22 @@ function tryRemove(dir: string): void {
   try {
     rmdirSync(dir);
   } catch {
-    // Somebody is still in it.
+    // Never made, or what still ends is in it: an empty one harms nobody.
   }
 }
 
 /** Undefined for what is not Node, or has just ended. */
-function findNodeMemory(pid: number): { own: number; shared: number } | undefined {
+function findNodeMemory(pid: number): { name: string; own: number; shared: number } | undefined {
   try {
-    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[0] ?? "";
+    const [command = "", ...args] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
     if (!/\bnode$/.test(command)) return undefined;
+    const entry = args.findIndex((text) => text.endsWith("/main.ts"));
+    const service = /([\w-]+)\/src\/main\.ts$/.exec(args[entry] ?? "")?.[1] ?? "node";
     const sizes = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
     const bytesOf = (name: string): number =>
       Number(new RegExp(`^${name}: +(\\d+) kB$`, "m").exec(sizes)?.[1] ?? 0) * 1024;
     const shared = bytesOf("Shared_Clean") + bytesOf("Shared_Dirty");
-    return { own: bytesOf("Rss") - shared, shared };
+    return { name: `${service} ${args[entry + 1] ?? ""}`.trim(), own: bytesOf("Rss") - shared, shared };
   } catch {
     return undefined;
   }

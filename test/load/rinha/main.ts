@@ -21,7 +21,7 @@ import { z } from "zod";
 import { auditPayments, isClean, renderAudit } from "../../audit/payments.ts";
 import { findSummaryFaults, parseTales, pickWindows, readProcessor, readRows } from "../../audit/sources.ts";
 import { findFreePort } from "../../support/free-port.ts";
-import { limitCpu } from "./cpu-limit.ts";
+import { limitCpu, type NodeMemory } from "./cpu-limit.ts";
 import { scoreRinha } from "./score.ts";
 
 const { values } = parseArgs({
@@ -168,9 +168,10 @@ try {
   await eventually(async () => (await fetch(`${target}/readyz`)).ok, { timeoutMs: 180_000 });
   say(`the engine is ready; ${values.faults ? "parts are killed in turn; " : ""}the load runs for ${seconds} s`);
 
-  let peakBytes = 0;
+  let peak: NodeMemory = { bytes: 0, own: [] };
   const sampling = setInterval(() => {
-    peakBytes = Math.max(peakBytes, limit?.nodeBytes() ?? 0);
+    const now = limit?.nodeMemory();
+    if (now !== undefined && now.bytes > peak.bytes) peak = now;
   }, 2_000);
   const killRole = async (role: string): Promise<void> => {
     const ready = JSON.parse(readFileSync(join(stateDir, "ready", `${role}-1.json`), "utf8")) as { pid: number };
@@ -190,6 +191,7 @@ try {
     [220, "Postgres", () => killServer("postgres")],
     [250, "gateway", () => killRole("gateway")],
   ];
+  const throttledBefore = limit?.throttledSeconds() ?? 0;
   const startedMs = performance.now();
   const striking = values.faults
     ? Promise.all(
@@ -213,6 +215,7 @@ try {
   stop.abort();
   await striking;
   clearInterval(sampling);
+  const throttledSeconds = (limit?.throttledSeconds() ?? 0) - throttledBefore;
 
   const sql = postgres(postgresUrl, { max: 1, onnotice: () => undefined });
   closers.push(() => sql.end({ timeout: 5 }));
@@ -243,7 +246,7 @@ try {
   const { accepted, inconsistent, p99Ms } = result;
   const score = scoreRinha({ summary, accepted, amount, p99Ms, isConsistent: inconsistent === 0 });
   const p99Ratio = p99Ms / reference.result.p99Ms;
-  const nodeMb = peakBytes / 1024 ** 2;
+  const nodeMb = peak.bytes / 1024 ** 2;
   console.log(
     `users              1 → ${result.users}, ${accepted} accepted, ${result.refused} refused, ${result.unanswered} without an answer`,
   );
@@ -260,6 +263,10 @@ try {
   console.log(
     `memory             ${limit === undefined ? "not measured" : `${nodeMb.toFixed(0)} MB at most, all our processes (bar ${bars.nodeMb})`}`,
   );
+  for (const { name, bytes } of peak.own)
+    console.log(`                   ${(bytes / 1024 ** 2).toFixed(0).padStart(4)} MB ${name}`);
+  if (limit !== undefined)
+    console.log(`CPU                ${throttledSeconds.toFixed(1)} s at the limit while the load ran`);
   console.log(`drained            ${(drainedMs / 1000).toFixed(1)} s after the end`);
   console.log(renderAudit(audit));
   for (const fault of summaryFaults.slice(0, 3)) console.log(fault);

@@ -5,7 +5,7 @@
  * k6 run -e TARGET=http://127.0.0.1:9999 -e DEFAULT=http://127.0.0.1:8001 -e FALLBACK=http://127.0.0.1:8002 -e SCALE=0.2 rinha.js
  *
  * SCALE shrinks the number of users, SECONDS the time and with it the stages. Without DEFAULT it only pays: for a null backend. What each payment was told is
- * a line `PAYMENT A|R|U <id> <amountMinor>` of the console output, and the result one of `RESULT <json>`.
+ * a line `PAYMENT A|R|U <id> <amountMinor> <startedMs> <tookMs>` of the console output, and the result one of `RESULT <json>`.
  */
 import { sleep } from "k6";
 import http from "k6/http";
@@ -126,7 +126,11 @@ export function pay() {
     letter = "U";
     unanswered.add(1);
   } else refused.add(1);
-  if (hasProcessors) console.log(`PAYMENT ${letter} ${correlationId} ${amountMinor}`);
+  if (hasProcessors) {
+    console.log(
+      `PAYMENT ${letter} ${correlationId} ${amountMinor} ${startedMs} ${response.timings.duration.toFixed(1)}`,
+    );
+  }
   const restMs = 1000 - (Date.now() - startedMs);
   if (restMs > 0) sleep(restMs / 1000);
 }
