@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { createGzip, gzipSync } from "node:zlib";
 import { type Behaviour, behaviourSchema, makeRandom, pickLatencyMs } from "./behaviour.ts";
-import { entityBomb, largeFeed } from "./large-feed.ts";
+import { entityBomb, largeFeed, prepareLargeFeed } from "./large-feed.ts";
 
 /** What was asked of a feed. */
 export interface FeedLog {
@@ -20,6 +20,7 @@ export interface FeedLog {
 
 interface Feed {
   behaviour: Behaviour;
+  large: readonly Buffer[] | undefined;
   served: number;
   open: number;
   log: FeedLog;
@@ -44,6 +45,7 @@ export async function startProvider(options: {
   const feedOf = (name: string): Feed => {
     const feed = feeds.get(name) ?? {
       behaviour: behaviourSchema.parse({}),
+      large: undefined,
       served: 0,
       open: 0,
       log: { requests: 0, answers: {}, conditional: 0, concurrent: 0 },
@@ -88,7 +90,7 @@ export async function startProvider(options: {
       outgoing.writeHead(503).end();
       return;
     }
-    if (behaviour.mode === "large") return sendLarge(behaviour, incoming, outgoing);
+    if (behaviour.mode === "large") return sendLarge(feed, incoming, outgoing);
     sendDocument(feed, incoming, outgoing);
   }
 
@@ -128,7 +130,11 @@ export async function startProvider(options: {
     }
   }
 
-  async function sendLarge(behaviour: Behaviour, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+  async function sendLarge(
+    { behaviour, large }: Feed,
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+  ): Promise<void> {
     const etag = `"large-${behaviour.largeBytes}-${behaviour.largeVersion}"`;
     if (behaviour.etag && incoming.headers["if-none-match"] === etag) {
       outgoing.writeHead(304).end();
@@ -140,7 +146,7 @@ export async function startProvider(options: {
       ...(behaviour.etag ? { etag } : {}),
       ...(zipped ? { "content-encoding": "gzip" } : {}),
     });
-    const text = Readable.from(largeFeed(behaviour), { objectMode: false });
+    const text = Readable.from(large ?? largeFeed(behaviour), { objectMode: false });
     if (zipped) await pipeline(text, createGzip({ level: 1 }), outgoing);
     else await pipeline(text, outgoing);
   }
@@ -150,6 +156,7 @@ export async function startProvider(options: {
       const chunks: Buffer[] = [];
       for await (const chunk of incoming) chunks.push(chunk as Buffer);
       feed.behaviour = behaviourSchema.parse(JSON.parse(Buffer.concat(chunks).toString("utf8")));
+      feed.large = feed.behaviour.mode === "large" ? prepareLargeFeed(feed.behaviour) : undefined;
       feed.served = 0;
     }
     const body = JSON.stringify({ behaviour: feed.behaviour, log: feed.log });
