@@ -13,7 +13,7 @@ export interface KnownPlan {
  * may still be on their way, and one of them must not replace it afterwards. Undefined: there are none.
  */
 export type FindKnownPlans = (
-  events: readonly CatalogEventData[],
+  events: readonly Pick<CatalogEventData, "id" | "contentHash">[],
   confirmAs: number | undefined,
 ) => Promise<ReadonlyMap<string, KnownPlan>>;
 
@@ -63,7 +63,7 @@ async function readKnown(sql: Sql, ids: readonly string[]): Promise<Map<string, 
 async function confirm(
   sql: Sql,
   table: "plans" | "rejected_plans",
-  events: readonly CatalogEventData[],
+  events: readonly Pick<CatalogEventData, "id" | "contentHash">[],
   sequence: number,
 ): Promise<ReadonlySet<string>> {
   const rows = await sql<{ id: string }[]>`

@@ -5,7 +5,7 @@ import { gauge } from "@pricing-engine/chassis/metrics";
 import { groupName, retryTopic, topicName, topics } from "@pricing-engine/contracts";
 import { makeKafkaAdmin } from "@pricing-engine/kafka";
 import { digest } from "../adapters/digest.ts";
-import { makePublishEvent } from "../adapters/event-publisher.ts";
+import { encodeEvent, makePublishEvent } from "../adapters/event-publisher.ts";
 import { makeFeedClient } from "../adapters/feed-client.ts";
 import { makeFindKnownPlans } from "../adapters/known-plans.ts";
 import { makeSourceStore, type SourceRow } from "../adapters/source-store.ts";
@@ -42,6 +42,7 @@ export async function runPoller(
         ({ total }) => total === 0n,
         () => false,
       ),
+    encode: encodeEvent,
     publish: makePublishEvent(producer, config.prefix),
     digest,
     random: Math.random,

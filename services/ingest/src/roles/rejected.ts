@@ -3,7 +3,7 @@ import type { Logger } from "@pricing-engine/chassis/log";
 import { makeKafka, makeProducer } from "@pricing-engine/kafka";
 import { makePool, type Pool } from "@pricing-engine/postgres";
 import { digest } from "../adapters/digest.ts";
-import { makePublishEvent } from "../adapters/event-publisher.ts";
+import { encodeEvent, makePublishEvent } from "../adapters/event-publisher.ts";
 import { type KeptRejection, listRejections } from "../adapters/rejection-store.ts";
 import { forgetDocument } from "../adapters/source-store.ts";
 import type { CommandConfig } from "../config.ts";
@@ -68,7 +68,11 @@ async function retry(
   const kafka = makeKafka({ brokers: config.KAFKA_BROKERS, clientId: "ingest-rejected", logger });
   const producer = makeProducer({ kafka });
   try {
-    const retryRejected = makeRetryRejected({ publish: makePublishEvent(producer, config.prefix), digest });
+    const publish = makePublishEvent(producer, config.prefix);
+    const retryRejected = makeRetryRejected({
+      publish: (event) => publish(event.id, encodeEvent(event)),
+      digest,
+    });
     const sources = new Set<string>();
     let sent = 0;
     for (const rejection of found) {

@@ -9,14 +9,16 @@ import { nextAttemptMs } from "../domain/schedule.ts";
 import { makeDecoder } from "../formats/decode.ts";
 import { FeedFault } from "../formats/feed-reader.ts";
 import { formats } from "../formats/formats.ts";
+import { type EventBatch, makeEventBatch, type WaitingEvent } from "./event-batch.ts";
 
 export interface PollSourceDeps {
   readonly client: FeedClient;
   readonly findKnownPlans: FindKnownPlans;
   /** Whether workers have stored all that Kafka has. */
   readonly isDrained: () => Promise<boolean>;
-  /** Resolves once Kafka has the event. */
-  readonly publish: (event: CatalogEventData) => Promise<void>;
+  readonly encode: (event: CatalogEventData) => string;
+  /** Resolves once Kafka has what `encode` made of the event with this id. */
+  readonly publish: (id: string, message: Buffer) => Promise<void>;
   readonly digest: Digest;
   readonly random: () => number;
 }
@@ -31,9 +33,6 @@ export interface PollOptions {
 /** Rejects when Kafka or Postgres fails, which says nothing of the provider, or when the signal aborts; all that a provider can do is a result. */
 export type PollSource = (source: SourceSettings, claim: Claim, options: PollOptions) => Promise<PollResult>;
 
-// One batch is looked up and published while the next one is read.
-const batchPlans = 200;
-const batchZones = 4_000;
 const maxPlans = 1_000_000;
 
 export function makePollSource(deps: PollSourceDeps): PollSource {
@@ -154,57 +153,63 @@ interface Publisher {
   failed(): boolean;
 }
 
+/** Batches that are looked up and published while the next one is read: what one waits for, the others use. */
+const batchesUnderWay = 2;
+
 function makePublisher(
   deps: PollSourceDeps,
   { counts, claim, signal }: { counts: Counts; claim: Claim; signal: AbortSignal },
 ): Publisher {
-  let batch: CatalogEventData[] = [];
-  let zones = 0;
-  let inFlight: Promise<void> = Promise.resolve();
+  const idle: EventBatch[] = [];
+  const underWay = new Set<Promise<void>>();
+  let filling = makeEventBatch();
   let failed = false;
 
-  const send = async (events: readonly CatalogEventData[]): Promise<void> => {
+  const send = async (batch: EventBatch): Promise<void> => {
     try {
+      const { events } = batch;
       const known = await deps.findKnownPlans(events, claim.settled ? undefined : claim.sequence);
       const changed = events.filter((event) => hasChanged(event, known.get(event.id)));
       signal.throwIfAborted();
       // Counted before: what fails half-way may be in Kafka.
       counts.changed += changed.length;
-      await Promise.all(changed.map((event) => deps.publish(event)));
+      await Promise.all(changed.map(({ id, message }) => deps.publish(id, message)));
+      batch.clear();
+      idle.push(batch);
     } catch (error) {
       failed = true;
       throw error;
     }
   };
   const next = async (): Promise<void> => {
-    await inFlight;
-    const full = batch;
-    batch = [];
-    zones = 0;
-    inFlight = full.length === 0 ? Promise.resolve() : send(full);
-    // Whoever waits for it sees the fault; until then it must not count as unhandled.
-    inFlight.catch(() => undefined);
+    while (underWay.size >= batchesUnderWay) await Promise.race(underWay);
+    if (filling.events.length === 0) return;
+    const sending = send(filling);
+    underWay.add(sending);
+    // What fails stays, for whoever waits next; until then it must not count as unhandled.
+    sending.then(
+      () => underWay.delete(sending),
+      () => undefined,
+    );
+    filling = idle.pop() ?? makeEventBatch();
   };
 
   return {
-    add(event) {
-      batch.push(event);
-      zones += event.kind === "plan" ? event.plan.zones.length : event.fragment.zones.length;
-    },
+    add: (event) => filling.add(event, deps.encode(event)),
     async relieve() {
-      if (failed) await inFlight;
-      if (batch.length >= batchPlans || zones >= batchZones) await next();
+      if (failed) await Promise.all(underWay);
+      if (filling.isFull) await next();
     },
     async flush() {
       await next();
-      await inFlight;
+      await Promise.all(underWay);
     },
     failed: () => failed,
   };
 }
 
 /** A valid plan is news also when it is as before a refused version: that one is no longer what the feed says. */
-function hasChanged(event: CatalogEventData, known: KnownPlan | undefined): boolean {
+function hasChanged(event: WaitingEvent, known: KnownPlan | undefined): boolean {
   if (event.kind === "rejected") return known?.rejectedHash !== event.contentHash;
   return known?.planHash !== event.contentHash || known.rejectedHash !== undefined;
 }
