@@ -132,6 +132,27 @@ describe("relays", () => {
     }
   });
 
+  it("gather the rows of many commits when told to, and take the first at once", async () => {
+    const batches: { atMs: number; size: number }[] = [];
+    startRelay({
+      pollMs: 60_000,
+      gatherMs: 1_000,
+      sinks: {
+        kafka: async (rows) => {
+          batches.push({ atMs: performance.now(), size: rows.length });
+        },
+      },
+    });
+    await append(row("a", "first"));
+    await eventually(() => expect(batches).toHaveLength(1), { timeoutMs: 2000 });
+    for (let n = 0; n < 10; n += 1) await append(row("a", `${n}`));
+    await eventually(async () => expect(await depth()).toBe(0), { timeoutMs: 5000 });
+    expect(batches.reduce((sum, { size }) => sum + size, 0)).toBe(11);
+    // A claim began at most a round trip or two before its rows came.
+    const gaps = batches.slice(1).map(({ atMs }, index) => atMs - (batches[index]?.atMs ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThan(500);
+  });
+
   it("are woken again after their connection was terminated", async () => {
     const seen: string[] = [];
     startRelay({

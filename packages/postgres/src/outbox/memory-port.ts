@@ -142,7 +142,7 @@ export function makeMemoryOutbox(options: MemoryOutboxOptions): MemoryOutbox {
           throw new Error("the claim was lost");
         }
         settle(settlement);
-        return { claimed: pending.length };
+        return { claimed: pending.length, more: pending.length === limit || settlement.done.length < pending.length };
       } finally {
         claim.alive = false;
       }

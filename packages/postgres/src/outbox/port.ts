@@ -26,10 +26,13 @@ export interface Settlement {
  * one step. A holder that dies or stalls loses it; what it still sends was unacknowledged, so it only repeats.
  */
 export interface OutboxPort {
-  /** Runs `deliver` on up to `limit` rows and settles. Undefined when there was nothing to claim. */
+  /**
+   * Runs `deliver` on up to `limit` rows and settles. Undefined when there was nothing to claim; `more` when something that could be
+   * claimed at once may be left.
+   */
   claim(
     sink: string,
     limit: number,
     deliver: (rows: PendingRow[]) => Promise<Settlement>,
-  ): Promise<{ claimed: number } | undefined>;
+  ): Promise<{ claimed: number; more: boolean } | undefined>;
 }

@@ -85,7 +85,9 @@ export function makePostgresPort(options: PostgresPortOptions): OutboxPort {
                 parked_at = case when attempts + 1 >= ${options.maxFaults}::int then clock_timestamp() end
               where id = ${String(fault.id)}::bigint`;
           }
-          return { claimed: rows.length };
+          // Buckets that were not taken, rows beyond a bucket's share, rows that the sink left.
+          const more = buckets.length === bucketCount / 2 || rows.length >= share || done.length < rows.length;
+          return { claimed: rows.length, more };
         },
         // Never again on its own: a second run would send once more.
         { deadlineMs: options.claimTimeoutMs, attempts: 1 },

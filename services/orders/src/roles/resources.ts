@@ -73,6 +73,7 @@ export function startRelay({ pool, producer }: Resources, lifecycle: Lifecycle, 
     pool,
     schema: schemaName,
     logger,
+    gatherMs: 20,
     sinks: {
       [sink]: async (rows) => {
         await Promise.all(
