@@ -34,8 +34,8 @@ const schema = z.object({
   PRICING_URL: httpUrl.optional(),
   NOTIFICATION_WEBHOOK_URL: httpUrl.optional(),
   NOTIFICATION_WEBHOOK_TOKEN: z.string().min(1).optional(),
-  /** Messages that a stage handles at once. */
-  STAGE_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(16),
+  /** Messages that a stage has in hand at once; what they need of Postgres it does for many of them together. */
+  STAGE_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(64),
 });
 
 const parts = ["RECEIPTS_S3_BUCKET", "RECEIPTS_S3_ACCESS_KEY_ID", "RECEIPTS_S3_SECRET_ACCESS_KEY"] as const;

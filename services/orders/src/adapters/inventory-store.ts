@@ -53,30 +53,46 @@ export interface Quantity {
   readonly quantity: number;
 }
 
+export interface Reservation extends Quantity {
+  readonly orderId: string;
+}
+
 /** Takes from the stock; the caller holds the locks and has looked. The check of the table is the last word. */
-export async function reserve({ sql }: Tx, orderId: string, quantities: readonly Quantity[]): Promise<void> {
-  const ids = quantities.map(({ productId }) => productId);
-  const units = quantities.map(({ quantity }) => quantity);
+export async function reserve({ sql }: Tx, reservations: readonly Reservation[]): Promise<void> {
+  const orders = reservations.map(({ orderId }) => orderId);
+  const ids = reservations.map(({ productId }) => productId);
+  const units = reservations.map(({ quantity }) => quantity);
   await sql`
     with taken as (
       update orders.inventory i set stock = i.stock - q.quantity, reserved = i.reserved + q.quantity, updated_at = now()
-      from unnest(${ids}::text[], ${units}::int[]) as q (product_id, quantity) where i.product_id = q.product_id
+      from (
+        select product_id, sum(quantity)::int as quantity from unnest(${ids}::text[], ${units}::int[]) as u (product_id, quantity)
+        group by product_id
+      ) as q where i.product_id = q.product_id
     )
     insert into orders.reservations (order_id, product_id, quantity, state)
-    select ${orderId}, product_id, quantity, 'held' from unnest(${ids}::text[], ${units}::int[]) as q (product_id, quantity)`;
+    select order_id, product_id, quantity, 'held'
+    from unnest(${orders}::text[], ${ids}::text[], ${units}::int[]) as r (order_id, product_id, quantity)`;
 }
 
 /**
- * Ends what the order holds: `released` goes back to the stock, `sold` is gone. Gives back the levels that rose.
+ * Ends what the orders hold: `released` goes back to the stock, `sold` is gone. Gives back the levels that rose.
  * A reservation ends once: only what is held is touched.
  */
-export async function endReservations({ sql }: Tx, orderId: string, as: "released" | "sold"): Promise<Level[]> {
+export async function endReservations(
+  { sql }: Tx,
+  orderIds: readonly string[],
+  as: "released" | "sold",
+): Promise<Level[]> {
   // The locks in the order of all lockers; the update then goes by the newest version of each row.
   const rows = await sql<LevelRow[]>`
     with ended as (
-      update orders.reservations set state = ${as} where order_id = ${orderId} and state = 'held' returning product_id, quantity
+      update orders.reservations set state = ${as} where order_id = any(${[...orderIds]}::text[]) and state = 'held'
+      returning product_id, quantity
+    ), sums as (
+      select product_id, sum(quantity)::int as quantity from ended group by product_id
     ), locked as materialized (
-      select i.product_id, e.quantity from orders.inventory i join ended e on e.product_id = i.product_id
+      select i.product_id, s.quantity from orders.inventory i join sums s on s.product_id = i.product_id
       order by i.product_id collate "C" for update of i
     )
     update orders.inventory i set reserved = i.reserved - l.quantity,

@@ -4,29 +4,45 @@ import { type Order, type OrderRef, type OrderRow, orderColumns, toOrder, toTime
 
 type On = { readonly sql: Sql };
 
-/** The order, which nobody else changes until the transaction ends. */
-export async function lockOrder({ sql }: Tx, { orderId, createdAt }: OrderRef): Promise<Order | undefined> {
-  const [row] = await sql<OrderRow[]>`
+/** The orders that there are, which nobody else changes until the transaction ends; locked in the order of their ids, by bytes. */
+export async function lockOrders({ sql }: Tx, refs: readonly OrderRef[]): Promise<Map<string, Order>> {
+  const { ids, times } = columnsOf(refs);
+  const rows = await sql<OrderRow[]>`
     select ${sql.unsafe(orderColumns)} from orders.orders o
-    where o.order_id = ${orderId} and o.created_at = ${createdAt}::timestamptz for update`;
-  return row && toOrder(row);
+    where o.order_id = any(${ids}::text[]) and o.created_at = any(${times}::timestamptz[])
+    order by o.order_id collate "C" for update`;
+  return byId(rows);
 }
 
-/** As it is now, to look whether there is something to do at all. */
-export async function findOrder({ sql }: On, { orderId, createdAt }: OrderRef): Promise<Order | undefined> {
-  const [row] = await sql<OrderRow[]>`
+/** As they are now, to look whether there is something to do at all. */
+export async function findOrders({ sql }: On, refs: readonly OrderRef[]): Promise<Map<string, Order>> {
+  const { ids, times } = columnsOf(refs);
+  const rows = await sql<OrderRow[]>`
     select ${sql.unsafe(orderColumns)} from orders.orders o
-    where o.order_id = ${orderId} and o.created_at = ${createdAt}::timestamptz`;
-  return row && toOrder(row);
+    where o.order_id = any(${ids}::text[]) and o.created_at = any(${times}::timestamptz[])`;
+  return byId(rows);
 }
 
-export async function findOrderRef({ sql }: On, orderId: string): Promise<OrderRef | undefined> {
-  const [row] = await sql<{ created_ms: number }[]>`
-    select extract(epoch from created_at)::float8 * 1000 as created_ms from orders.order_keys where order_id = ${orderId}`;
-  return row && { orderId, createdAt: toTime(row.created_ms) };
+/** An id is in one month alone: two arrays, which an index and the pruning of partitions take, name the same rows as pairs would. */
+function columnsOf(refs: readonly OrderRef[]): { ids: string[]; times: string[] } {
+  return { ids: refs.map(({ orderId }) => orderId), times: [...new Set(refs.map(({ createdAt }) => createdAt))] };
+}
+
+function byId(rows: readonly OrderRow[]): Map<string, Order> {
+  return new Map(rows.map((row) => [row.order_id, toOrder(row)]));
+}
+
+export async function findOrderRefs({ sql }: On, orderIds: readonly string[]): Promise<Map<string, OrderRef>> {
+  const rows = await sql<{ order_id: string; created_ms: number }[]>`
+    select order_id, extract(epoch from created_at)::float8 * 1000 as created_ms from orders.order_keys
+    where order_id = any(${[...orderIds]}::text[])`;
+  return new Map(
+    rows.map(({ order_id: orderId, created_ms }) => [orderId, { orderId, createdAt: toTime(created_ms) }]),
+  );
 }
 
 export interface Move {
+  readonly order: Order;
   readonly state: OrderState;
   readonly event: string;
   readonly reason: string | null;
@@ -35,22 +51,36 @@ export interface Move {
   readonly overdueAt: string | null;
 }
 
-/** The state and its transition, in one statement; the caller holds the lock. */
-export async function writeMove({ sql }: Tx, order: Order, move: Move): Promise<void> {
-  const { state, at } = move;
-  const version = order.version + 1;
+/**
+ * The states and their transitions, in one statement: one move of each order. The caller holds the locks. Booleans go as text:
+ * postgres.js takes an array of them for a single one.
+ */
+export async function writeMoves({ sql }: Tx, moves: readonly Move[]): Promise<void> {
+  const of = <Value>(pick: (move: Move) => Value): Value[] => moves.map(pick);
+  const { times } = columnsOf(of(({ order }) => order));
   await sql`
-    with moved as (
-      update orders.orders set status = ${state.status}, holds_stock = ${state.holdsStock}, refund = ${state.refund},
-        fulfilment_failures = ${state.fulfilmentFailures}, notification = ${state.notification}, reason = ${state.reason},
-        version = ${version}, charge_deadline = ${move.chargeDeadline}::timestamptz,
-        overdue_at = ${move.overdueAt}::timestamptz, updated_at = ${at}::timestamptz
-      where order_id = ${order.orderId} and created_at = ${order.createdAt}::timestamptz
+    with moves as materialized (
+      select * from unnest(
+        ${of(({ order }) => order.orderId)}::text[], ${of(({ order }) => order.createdAt)}::timestamptz[],
+        ${of(({ order }) => order.version + 1)}::int[], ${of(({ order }) => order.state.status)}::text[],
+        ${of(({ order }) => traceIdOf(order.traceparent))}::text[], ${of(({ state }) => state.status)}::text[],
+        ${of(({ state }) => String(state.holdsStock))}::text[], ${of(({ state }) => state.refund)}::text[],
+        ${of(({ state }) => state.fulfilmentFailures)}::int[], ${of(({ state }) => state.notification)}::text[],
+        ${of(({ state }) => state.reason)}::text[], ${of(({ event }) => event)}::text[], ${of(({ reason }) => reason)}::text[],
+        ${of(({ at }) => at)}::timestamptz[], ${of((move) => move.chargeDeadline)}::timestamptz[],
+        ${of((move) => move.overdueAt)}::timestamptz[]
+      ) as m (order_id, created_at, version, from_status, trace_id, status, holds_stock, refund, failures, notification, reason,
+        event, event_reason, at, charge_deadline, overdue_at)
+    ), moved as (
+      update orders.orders o set status = m.status, holds_stock = m.holds_stock::boolean, refund = m.refund,
+        fulfilment_failures = m.failures, notification = m.notification, reason = m.reason, version = m.version,
+        charge_deadline = m.charge_deadline, overdue_at = m.overdue_at, updated_at = m.at
+      from moves m
+      where o.order_id = m.order_id and o.created_at = m.created_at
+        and o.order_id = any(${of(({ order }) => order.orderId)}::text[]) and o.created_at = any(${times}::timestamptz[])
     )
-    insert into orders.order_transitions
-      (order_id, created_at, version, from_status, to_status, event, reason, at, trace_id)
-    values (${order.orderId}, ${order.createdAt}::timestamptz, ${version}, ${order.state.status}, ${state.status},
-      ${move.event}, ${move.reason}, ${at}::timestamptz, ${traceIdOf(order.traceparent)})`;
+    insert into orders.order_transitions (order_id, created_at, version, from_status, to_status, event, reason, at, trace_id)
+    select order_id, created_at, version, from_status, status, event, event_reason, at, trace_id from moves`;
 }
 
 export interface Line {
@@ -62,9 +92,12 @@ export interface Line {
   readonly initialStock: number | null;
 }
 
-export async function readLines({ sql }: On, { orderId, createdAt }: OrderRef): Promise<Line[]> {
+/** Of each order, in their order. */
+export async function readLines({ sql }: On, refs: readonly OrderRef[]): Promise<Map<string, Line[]>> {
+  const { ids, times } = columnsOf(refs);
   const rows = await sql<
     {
+      order_id: string;
       product_id: string;
       name: string;
       quantity: number;
@@ -73,16 +106,21 @@ export async function readLines({ sql }: On, { orderId, createdAt }: OrderRef): 
       initial_stock: number | null;
     }[]
   >`
-    select product_id, name, quantity, unit_price_minor::float8 as unit_price_minor, decision_id, initial_stock
-    from orders.order_items where order_id = ${orderId} and created_at = ${createdAt}::timestamptz order by position`;
-  return rows.map((row) => ({
-    productId: row.product_id,
-    name: row.name,
-    quantity: row.quantity,
-    unitPriceMinor: row.unit_price_minor,
-    decisionId: row.decision_id,
-    initialStock: row.initial_stock,
-  }));
+    select order_id, product_id, name, quantity, unit_price_minor::float8 as unit_price_minor, decision_id, initial_stock
+    from orders.order_items where order_id = any(${ids}::text[]) and created_at = any(${times}::timestamptz[])
+    order by order_id, position`;
+  const lines = new Map<string, Line[]>(ids.map((id) => [id, []]));
+  for (const row of rows) {
+    lines.get(row.order_id)?.push({
+      productId: row.product_id,
+      name: row.name,
+      quantity: row.quantity,
+      unitPriceMinor: row.unit_price_minor,
+      decisionId: row.decision_id,
+      initialStock: row.initial_stock,
+    });
+  }
+  return lines;
 }
 
 export interface NewOrder {

@@ -1,16 +1,23 @@
 import type { Tx } from "@pricing-engine/postgres";
 import type { OrderRef } from "./order-rows.ts";
 
-/** Where the receipt is, with its order. */
-export async function keepReceipt(
-  { sql }: Tx,
-  { orderId, createdAt }: OrderRef,
-  { jsonUrl, pageUrl }: { jsonUrl: string; pageUrl: string },
-): Promise<void> {
+export interface KeptReceipt extends OrderRef {
+  readonly jsonUrl: string;
+  readonly pageUrl: string;
+}
+
+/** Where the receipts are, each with its order. */
+export async function keepReceipts({ sql }: Tx, receipts: readonly KeptReceipt[]): Promise<void> {
+  const ids = receipts.map(({ orderId }) => orderId);
+  const times = receipts.map(({ createdAt }) => createdAt);
   await sql`
-    with kept as (
-      insert into orders.receipts (order_id, json_url, page_url) values (${orderId}, ${jsonUrl}, ${pageUrl})
+    with receipts as materialized (
+      select * from unnest(${ids}::text[], ${times}::timestamptz[], ${receipts.map(({ jsonUrl }) => jsonUrl)}::text[],
+        ${receipts.map(({ pageUrl }) => pageUrl)}::text[]) as r (order_id, created_at, json_url, page_url)
+    ), kept as (
+      insert into orders.receipts (order_id, json_url, page_url) select order_id, json_url, page_url from receipts
     )
-    update orders.orders set receipt_url = ${pageUrl}, receipt_json_url = ${jsonUrl}
-    where order_id = ${orderId} and created_at = ${createdAt}::timestamptz`;
+    update orders.orders o set receipt_url = r.page_url, receipt_json_url = r.json_url from receipts r
+    where o.order_id = r.order_id and o.created_at = r.created_at
+      and o.order_id = any(${ids}::text[]) and o.created_at = any(${times}::timestamptz[])`;
 }

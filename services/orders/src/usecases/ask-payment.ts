@@ -1,11 +1,12 @@
 import { assertNever } from "@pricing-engine/chassis/errors";
 import type { ChargeData, PaymentControlData } from "@pricing-engine/contracts";
-import { type Pool, query, withTransaction } from "@pricing-engine/postgres";
+import type { Pool } from "@pricing-engine/postgres";
 import type { Order, OrderRef } from "../adapters/order-rows.ts";
-import { findOrder, lockOrder } from "../adapters/order-store.ts";
 import type { OrderEvent } from "../domain/saga.ts";
-import { deadlineMs } from "./deadline.ts";
-import { type MoveDeps, moveOrder } from "./move-order.ts";
+import { gatherMs } from "./deadline.ts";
+import { makeFindOrder } from "./find-in-batches.ts";
+import { makeMoveInBatches } from "./move-in-batches.ts";
+import type { MoveDeps } from "./move-order.ts";
 
 export type ChargeCommand = "charge" | "cancel_charge" | "expire_charge" | "refund";
 
@@ -22,21 +23,16 @@ export type AskPayment = (ref: OrderRef, command: ChargeCommand) => Promise<void
  */
 export function makeAskPayment(deps: MoveDeps & { pool: Pool; payment: PaymentPort }): AskPayment {
   const { pool, payment } = deps;
+  const findOrder = makeFindOrder(pool, gatherMs);
+  const move = makeMoveInBatches({ ...deps, gatherMs: 0 });
 
   // An order that costs nothing has no charge: its answers are ours.
   const answerForFree = async (ref: OrderRef, command: ChargeCommand): Promise<void> => {
-    await withTransaction(
-      pool,
-      async (tx) => {
-        const order = await lockOrder(tx, ref);
-        if (order !== undefined && wants(order, command)) await moveOrder(tx, order, freeAnswer(command), deps);
-      },
-      { deadlineMs },
-    );
+    await move(ref, (order) => (wants(order, command) ? { event: freeAnswer(command) } : undefined));
   };
 
   return async (ref, command) => {
-    const order = await query(pool, deadlineMs, (on) => findOrder(on, ref));
+    const order = await findOrder(ref);
     if (order === undefined || !wants(order, command)) return;
     const { orderId, paymentId: correlationId, chargeDeadline } = order;
     const { amountMinor } = order.state;

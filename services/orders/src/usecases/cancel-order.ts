@@ -1,6 +1,6 @@
 import { AppError } from "@pricing-engine/chassis/errors";
 import { type Pool, query, withTransaction } from "@pricing-engine/postgres";
-import { findOrderRef, lockOrder } from "../adapters/order-store.ts";
+import { findOrderRefs, lockOrders } from "../adapters/order-store.ts";
 import { deadlineMs } from "./deadline.ts";
 import { type MoveDeps, moveOrder } from "./move-order.ts";
 
@@ -14,14 +14,15 @@ export type CancelOrder = (orderId: string, tenantId: string | undefined) => Pro
 export function makeCancelOrder(deps: MoveDeps & { pool: Pool }): CancelOrder {
   const { pool } = deps;
   return async (orderId, tenantId) => {
-    const ref = await query(pool, deadlineMs, (on) => findOrderRef(on, orderId));
+    const ref = (await query(pool, deadlineMs, (on) => findOrderRefs(on, [orderId]))).get(orderId);
     if (ref === undefined) throw unknownOrder(orderId);
     return withTransaction(
       pool,
       async (tx) => {
-        const order = await lockOrder(tx, ref);
+        const order = (await lockOrders(tx, [ref])).get(orderId);
         if (order === undefined || (tenantId !== undefined && order.tenantId !== tenantId)) throw unknownOrder(orderId);
-        const step = await moveOrder(tx, order, { type: "cancel_requested", reason: "cancelled by request" }, deps);
+        const event = { type: "cancel_requested", reason: "cancelled by request" } as const;
+        const step = await moveOrder(tx, { order, event }, deps);
         if (step.kind === "refused") {
           throw new AppError("order_too_late", { detail: `the order is ${order.state.status.replace("_", " ")}` });
         }

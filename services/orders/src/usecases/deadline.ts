@@ -1,2 +1,5 @@
 /** Of one transaction or query; the server ends what takes longer. */
 export const deadlineMs = 5_000;
+
+/** How long the messages of a stage gather while there are many: a tenth of an order's time to the notification, at most, for all stages. */
+export const gatherMs = 20;

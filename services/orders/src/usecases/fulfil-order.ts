@@ -1,13 +1,14 @@
 import { AppError } from "@pricing-engine/chassis/errors";
-import { claimInbox, type OutboxRow, type Pool, query, withTransaction } from "@pricing-engine/postgres";
+import { claimInbox, type OutboxRow, type Pool, withTransaction } from "@pricing-engine/postgres";
 import type { Order, OrderRef } from "../adapters/order-rows.ts";
-import { findOrder, lockOrder, readLines } from "../adapters/order-store.ts";
+import { lockOrders } from "../adapters/order-store.ts";
 import { isOutage } from "../adapters/outages.ts";
-import { keepReceipt } from "../adapters/receipt-rows.ts";
 import type { ReceiptStore } from "../adapters/receipt-store.ts";
 import { schemaName } from "../adapters/schema.ts";
 import { makeReceipt } from "../domain/receipt.ts";
-import { deadlineMs } from "./deadline.ts";
+import { deadlineMs, gatherMs } from "./deadline.ts";
+import { makeFindPaidOrder } from "./find-in-batches.ts";
+import { makeMoveInBatches } from "./move-in-batches.ts";
 import { type MoveDeps, moveOrder } from "./move-order.ts";
 
 export interface Attempt {
@@ -31,12 +32,11 @@ const consumer = "fulfillment";
  */
 export function makeFulfilOrder(deps: MoveDeps & { pool: Pool; receipts: ReceiptStore }): FulfilOrder {
   const { pool, receipts } = deps;
+  const findPaidOrder = makeFindPaidOrder(pool, gatherMs);
+  const move = makeMoveInBatches({ ...deps, gatherMs: 0 });
 
   const fulfil = async (ref: OrderRef): Promise<void> => {
-    const found = await query(pool, deadlineMs, async (on) => {
-      const order = await findOrder(on, ref);
-      return order && { order, lines: order.state.status === "paid" ? await readLines(on, ref) : [] };
-    });
+    const found = await findPaidOrder(ref);
     if (found === undefined || isFulfilled(found.order)) return;
     const { order, lines } = found;
     if (order.state.status !== "paid") {
@@ -46,19 +46,13 @@ export function makeFulfilOrder(deps: MoveDeps & { pool: Pool; receipts: Receipt
     }
     const written = await receipts.write(order, makeReceipt({ ...order, placedAt: order.createdAt, lines }));
     if (written.kind === "refused") throw new AppError("receipt_refused", { detail: written.reason });
-    const outcome = await withTransaction(
-      pool,
-      async (tx) => {
-        const locked = await lockOrder(tx, ref);
-        if (locked === undefined) return undefined;
-        if (locked.state.status !== "paid") return isFulfilled(locked);
-        await keepReceipt(tx, ref, written);
-        await moveOrder(tx, locked, { type: "fulfilment_succeeded" }, deps);
-        return true;
-      },
-      { deadlineMs },
+    const { jsonUrl, pageUrl } = written;
+    const locked = await move(ref, ({ state }) =>
+      state.status === "paid"
+        ? { event: { type: "fulfilment_succeeded" }, receipt: { ...ref, jsonUrl, pageUrl } }
+        : undefined,
     );
-    if (outcome !== true) await receipts.remove(order);
+    if (locked?.state.status !== "paid" && !(locked && isFulfilled(locked))) await receipts.remove(order);
   };
 
   return async (ref, attempt) => {
@@ -93,13 +87,13 @@ async function countFailure(
   return withTransaction(
     deps.pool,
     async (tx) => {
-      const order = await lockOrder(tx, ref);
+      const order = (await lockOrders(tx, [ref])).get(ref.orderId);
       if (order?.state.status !== "paid") return false;
       // After a crash between this commit and the message's retry the same attempt comes again: it counts once.
       const fresh = await claimInbox(tx, { schema: schemaName, consumer, messageId: `${messageId}.${attempt}` });
       if (!fresh) return true;
       const event = { type: "fulfilment_failed", reason } as const;
-      const step = await moveOrder(tx, order, event, deps, { deadLetter, comesAgain: true });
+      const step = await moveOrder(tx, { order, event, deadLetter, comesAgain: true }, deps);
       return step.kind !== "moved" || step.state.status === "paid";
     },
     { deadlineMs },

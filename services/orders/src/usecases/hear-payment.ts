@@ -1,27 +1,22 @@
 import { assertNever } from "@pricing-engine/chassis/errors";
 import type { PaymentEventData } from "@pricing-engine/contracts";
-import { type Pool, query, withTransaction } from "@pricing-engine/postgres";
-import { findOrderRef, lockOrder } from "../adapters/order-store.ts";
+import type { Pool } from "@pricing-engine/postgres";
 import type { OrderEvent } from "../domain/saga.ts";
-import { deadlineMs } from "./deadline.ts";
-import { type MoveDeps, moveOrder } from "./move-order.ts";
+import { gatherMs } from "./deadline.ts";
+import { makeFindRef } from "./find-in-batches.ts";
+import { makeMoveInBatches } from "./move-in-batches.ts";
+import type { MoveDeps } from "./move-order.ts";
 
 export type HearPayment = (data: PaymentEventData) => Promise<void>;
 
 /** How a charge went. What is about another charge than the order's own changes nothing. */
 export function makeHearPayment(deps: MoveDeps & { pool: Pool }): HearPayment {
-  const { pool } = deps;
+  const findRef = makeFindRef(deps.pool, gatherMs);
+  const move = makeMoveInBatches({ ...deps, gatherMs: 0 });
   return async (data) => {
-    const ref = await query(pool, deadlineMs, (on) => findOrderRef(on, data.orderId));
+    const ref = await findRef(data.orderId);
     if (ref === undefined) return;
-    await withTransaction(
-      pool,
-      async (tx) => {
-        const order = await lockOrder(tx, ref);
-        if (order?.paymentId === data.correlationId) await moveOrder(tx, order, toEvent(data), deps);
-      },
-      { deadlineMs },
-    );
+    await move(ref, (order) => (order.paymentId === data.correlationId ? { event: toEvent(data) } : undefined));
   };
 }
 

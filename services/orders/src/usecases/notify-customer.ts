@@ -1,13 +1,13 @@
 import { AppError } from "@pricing-engine/chassis/errors";
 import { formatMinor } from "@pricing-engine/money";
-import { type OutboxRow, type Pool, query, withTransaction } from "@pricing-engine/postgres";
+import type { OutboxRow, Pool } from "@pricing-engine/postgres";
 import { timeToNotified } from "../adapters/metrics.ts";
 import type { Notifier } from "../adapters/notifier.ts";
 import type { Order, OrderRef } from "../adapters/order-rows.ts";
-import { findOrder, lockOrder } from "../adapters/order-store.ts";
-import type { OrderEvent } from "../domain/saga.ts";
-import { deadlineMs } from "./deadline.ts";
-import { type MoveDeps, moveOrder } from "./move-order.ts";
+import { gatherMs } from "./deadline.ts";
+import { makeFindOrder } from "./find-in-batches.ts";
+import { makeMoveInBatches } from "./move-in-batches.ts";
+import type { MoveDeps } from "./move-order.ts";
 
 export type NotifyCustomer = (
   ref: OrderRef,
@@ -22,32 +22,19 @@ export type NotifyCustomer = (
  */
 export function makeNotifyCustomer(deps: MoveDeps & { pool: Pool; notifier: Notifier }): NotifyCustomer {
   const { pool, notifier } = deps;
-
-  const move = async (
-    ref: OrderRef,
-    event: OrderEvent,
-    extras: { deadLetter?: (reason: string) => OutboxRow } = {},
-  ): Promise<void> => {
-    await withTransaction(
-      pool,
-      async (tx) => {
-        const order = await lockOrder(tx, ref);
-        if (order !== undefined) await moveOrder(tx, order, event, deps, extras);
-      },
-      { deadlineMs },
-    );
-  };
-
+  const findOrder = makeFindOrder(pool, gatherMs);
+  const move = makeMoveInBatches({ ...deps, gatherMs: 0 });
   return async (ref, { isLast, deadLetter }) => {
-    const order = await query(pool, deadlineMs, (on) => findOrder(on, ref));
+    const order = await findOrder(ref);
     if (order?.state.status !== "fulfilled") return;
     const delivery = await notifier.notify(notificationOf(order));
     if (delivery.kind === "failed") {
       if (!isLast) throw new AppError("notification_failed", { detail: delivery.reason });
-      await move(ref, { type: "notification_failed", reason: delivery.reason }, { deadLetter });
+      const event = { type: "notification_failed", reason: delivery.reason } as const;
+      await move(ref, () => ({ event, deadLetter }));
       return;
     }
-    await move(ref, { type: "notification_sent" });
+    await move(ref, () => ({ event: { type: "notification_sent" } }));
     timeToNotified.observe((Date.now() - Date.parse(order.createdAt)) / 1000);
   };
 }

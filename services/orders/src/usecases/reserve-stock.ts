@@ -1,50 +1,94 @@
+import { type Context, context, SpanKind, withSpan } from "@pricing-engine/chassis/telemetry";
 import { type Pool, type Tx, withTransaction } from "@pricing-engine/postgres";
-import { type Level, lockLevels, type Quantity, reserve } from "../adapters/inventory-store.ts";
+import { type Level, lockLevels, type Quantity } from "../adapters/inventory-store.ts";
 import type { Order, OrderRef } from "../adapters/order-rows.ts";
-import { type Line, lockOrder, readLines } from "../adapters/order-store.ts";
+import { type Line, lockOrders, readLines } from "../adapters/order-store.ts";
+import { isOutage } from "../adapters/outages.ts";
 import { stockRow } from "../adapters/outbox-rows.ts";
 import { isNews } from "../domain/low-stock.ts";
-import { deadlineMs } from "./deadline.ts";
-import { type MoveDeps, moveOrder } from "./move-order.ts";
+import { deadlineMs, gatherMs } from "./deadline.ts";
+import { inBatches } from "./in-batches.ts";
+import { type MoveDeps, moveOrders, type PlannedMove } from "./move-order.ts";
 
 export type ReserveStock = (ref: OrderRef) => Promise<void>;
 
-/** Takes all that an order needs, or nothing. Locks: the order, then the products in the order of their ids. */
-export function makeReserveStock(deps: MoveDeps & { pool: Pool }): ReserveStock {
-  return (ref) =>
-    withTransaction(
-      deps.pool,
-      async (tx) => {
-        const order = await lockOrder(tx, ref);
-        if (order?.state.status === "placed") await take(tx, order, deps);
-      },
-      { deadlineMs },
-    );
+interface Item {
+  readonly ref: OrderRef;
+  readonly trace: Context;
 }
 
-async function take(tx: Tx, order: Order, deps: MoveDeps): Promise<void> {
-  const { wanted, initial } = wantedOf(await readLines(tx, order));
+const maxItems = 64;
+
+/**
+ * Takes all that an order needs, or nothing. Several orders in one transaction when several are there, each after the one before it: what
+ * is left is what it finds. Locks: the orders, then the products, both in the order of their ids.
+ */
+export function makeReserveStock(deps: MoveDeps & { pool: Pool }): ReserveStock {
+  const reserve = inBatches<Item, undefined>({
+    async run(items) {
+      await withTransaction(deps.pool, (tx) => reserveAll(tx, items, deps), { deadlineMs });
+      return items.map(() => undefined);
+    },
+    keyOf: ({ ref }) => ref.orderId,
+    isOutage,
+    gatherMs,
+    maxItems,
+  });
+  // Each order's trace shows the transaction that it took part in.
+  const span = { kind: SpanKind.CLIENT, attributes: { "db.system.name": "postgresql" } };
+  return (ref) => withSpan("postgres transaction", span, () => reserve({ ref, trace: context.active() }));
+}
+
+async function reserveAll(tx: Tx, items: readonly Item[], deps: MoveDeps): Promise<void> {
+  const orders = await lockOrders(
+    tx,
+    items.map(({ ref }) => ref),
+  );
+  const placed = items.flatMap(({ ref, trace }) => {
+    const order = orders.get(ref.orderId);
+    return order?.state.status === "placed" ? [{ order, trace }] : [];
+  });
+  if (placed.length === 0) return;
+  const lines = await readLines(
+    tx,
+    placed.map(({ order }) => order),
+  );
+  const wanted = placed.map(({ order }) => wantedOf(lines.get(order.orderId) ?? []));
+  // What the first of them begins with is what any would.
+  const initial = new Map(wanted.toReversed().flatMap((each) => [...each.initial]));
   const levels = initial.size === 0 ? new Map<string, Level>() : await lockLevels(tx, initial);
+  const planned = placed.map(({ order, trace }, index) => ({
+    trace,
+    ...context.with(trace, () => take(order, wanted[index]?.quantities ?? [], levels, deps.prefix)),
+  }));
+  await moveOrders(tx, planned, deps);
+}
+
+/** Takes it from the levels, when all of it is there. */
+function take(
+  order: Order,
+  wanted: readonly Quantity[],
+  levels: Map<string, Level>,
+  prefix: string,
+): Pick<PlannedMove, "order" | "event" | "rows" | "takes"> {
   const short = wanted.filter(({ productId, quantity }) => (levels.get(productId)?.stock ?? 0) < quantity);
   if (short.length > 0) {
     const reason = `out of stock: ${short.map(({ productId }) => productId).join(", ")}`.slice(0, 1_000);
-    await moveOrder(tx, order, { type: "stock_rejected", reason }, deps);
-    return;
+    return { order, event: { type: "stock_rejected", reason } };
   }
   const rows = wanted.flatMap(({ productId, quantity }) => {
     const level = levels.get(productId);
-    if (level === undefined || !isNews(level.fullStock, level.stock, level.stock - quantity)) return [];
-    return [stockRow(deps.prefix, { productId, stock: level.stock - quantity })];
+    if (level === undefined) return [];
+    const stock = level.stock - quantity;
+    levels.set(productId, { ...level, stock });
+    return isNews(level.fullStock, level.stock, stock) ? [stockRow(prefix, { productId, stock })] : [];
   });
-  // One trip: other orders of the same products wait until the commit.
-  await Promise.all([
-    wanted.length > 0 ? reserve(tx, order.orderId, wanted) : undefined,
-    moveOrder(tx, order, { type: "stock_reserved" }, deps, { rows }),
-  ]);
+  const takes = wanted.map((each) => ({ ...each, orderId: order.orderId }));
+  return { order, event: { type: "stock_reserved" }, rows, takes };
 }
 
 /** Per product whose stock is counted: several lines may be of one. */
-function wantedOf(lines: readonly Line[]): { wanted: Quantity[]; initial: Map<string, number> } {
+function wantedOf(lines: readonly Line[]): { quantities: Quantity[]; initial: Map<string, number> } {
   const initial = new Map<string, number>();
   const sums = new Map<string, number>();
   for (const { productId, quantity, initialStock } of lines) {
@@ -52,5 +96,5 @@ function wantedOf(lines: readonly Line[]): { wanted: Quantity[]; initial: Map<st
     initial.set(productId, initialStock);
     sums.set(productId, (sums.get(productId) ?? 0) + quantity);
   }
-  return { initial, wanted: [...sums].map(([productId, quantity]) => ({ productId, quantity })) };
+  return { initial, quantities: [...sums].map(([productId, quantity]) => ({ productId, quantity })) };
 }
