@@ -1,3 +1,4 @@
+import { deadLetterTopic, groupName, topicName, topics } from "@pricing-engine/contracts";
 import { eventually } from "@pricing-engine/testkit";
 import { describe, expect, it } from "vitest";
 import { type RunningOrders, startOrders } from "./support/engine.ts";
@@ -96,5 +97,53 @@ describe("the sweeper", { timeout: 240_000 }, () => {
     await orders.start("payment");
     await orders.reaches(orderId, "notified");
     expect(await recorded(orders)).toMatchObject([{ amountMinor: 1000, refunded: false }]);
+  });
+});
+
+describe("a reservation that fails through a fault of the service", { timeout: 240_000 }, () => {
+  it("ends its order after three attempts, with a dead letter, and no other order of its batch", async () => {
+    await using orders = await startOrders({ orders: { stateTimeoutMs: 4_000 } });
+    await Promise.all([orders.product("cursed", 10), orders.product("seat", 10)]);
+    const { sql } = orders.pool;
+    await sql`
+      create function orders.curse() returns trigger language plpgsql as
+      $$ begin if new.product_id = 'cursed' then raise exception 'cursed'; end if; return new; end $$`;
+    await sql`create trigger curse before insert on orders.reservations for each row execute function orders.curse()`;
+
+    const [cursed, ...others] = await Promise.all(["cursed", "seat", "seat"].map((id) => orders.place(id)));
+    const order = await orders.reaches(cursed ?? "", "rejected");
+    expect(order).toMatchObject({ reason: "the stock cannot be reserved", refund: "none" });
+    expect(await eventsOf(orders, order.order_id)).toEqual(["order_placed", "reservation_failed"]);
+    for (const id of others) await orders.reaches(id, "notified");
+    expect((await orders.call("GET", "/api/v1/inventory/cursed")).body).toEqual({ stock: 10, reserved: 0 });
+    await orders.idle();
+    const topic = topicName(orders.prefix, topics.orderInventory);
+    const letters = await orders.deadLetters.show(deadLetterTopic(topic, groupName(orders.prefix, "orders-inventory")));
+    expect(letters.map(({ key, code, attempts }) => [key?.toString(), code, attempts])).toEqual([
+      [order.order_id, "internal", 3],
+    ]);
+
+    // Repaired and replayed: what has ended stays so.
+    await sql`drop trigger curse on orders.reservations`;
+    await orders.command("dlq", "replay", deadLetterTopic(topic, groupName(orders.prefix, "orders-inventory")));
+    await orders.idle();
+    expect((await orders.order(order.order_id)).status).toBe("rejected");
+  });
+
+  it("that cannot even be given up shows as stuck, and goes on once the fault is mended", async () => {
+    await using orders = await startOrders({ orders: { stateTimeoutMs: 4_000 }, run: ["inventory"] });
+    const sweeper = await orders.start("payment");
+    await orders.product("seat", 10);
+    const { sql } = orders.pool;
+    await sql`create function orders.curse() returns trigger language plpgsql as $$ begin raise exception 'cursed'; end $$`;
+    await sql`create trigger curse before update of status on orders.orders for each row execute function orders.curse()`;
+    const orderId = await orders.place("seat");
+    await eventually(async () => {
+      expect(await (await fetch(`http://127.0.0.1:${sweeper.metricsPort}/metrics`)).text()).toContain(
+        'pricing_engine_orders_stuck{status="placed"} 1',
+      );
+    }, patience);
+    await sql`drop trigger curse on orders.orders`;
+    await orders.reaches(orderId, "paid");
   });
 });

@@ -85,6 +85,10 @@ function deliver(world: World, message: Message, choice: { what: number }): void
   switch (message.to) {
     case "inventory": {
       if (row.state.status !== "placed") return;
+      if (choice.what % 11 === 0) {
+        apply(world, order, { type: "reservation_failed", reason: "no such table" });
+        return;
+      }
       if (world.stock === 0) {
         apply(world, order, { type: "stock_rejected", reason: "out of stock" });
         return;

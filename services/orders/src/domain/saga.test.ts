@@ -40,6 +40,12 @@ describe("step", () => {
       [],
     ],
     [
+      "no reservation through our own fault",
+      [{ type: "reservation_failed", reason: "the stock cannot be reserved" }, reserved, settled],
+      { status: "rejected", reason: "the stock cannot be reserved", holdsStock: false, refund: "pending" },
+      ["dead_letter", "unchanged", "refund"],
+    ],
+    [
       "no payment in time",
       [reserved, { type: "charge_expired" }],
       { status: "payment_failed", holdsStock: false },

@@ -8,6 +8,7 @@ import { assertNever } from "@pricing-engine/chassis/errors";
  * |----------------|---------------------------|-----------------------------------|---------------------------------------|
  * | placed         | stock_reserved            | reserved                          | charge                                |
  * | placed         | stock_rejected            | rejected                          |                                       |
+ * | placed         | reservation_failed        | rejected                          | dead_letter                           |
  * | placed         | cancel_requested          | cancelled, refund none            |                                       |
  * | reserved       | charge_settled            | paid                              | fulfil                                |
  * | reserved       | charge_expired, _cancelled| payment_failed                    | release                               |
@@ -57,6 +58,8 @@ export type OrderState = {
 export type OrderEvent =
   | { readonly type: "stock_reserved" }
   | { readonly type: "stock_rejected"; readonly reason: string }
+  /** Through a fault of ours, for the last time: nothing is held and nothing charged, so it may end. */
+  | { readonly type: "reservation_failed"; readonly reason: string }
   | { readonly type: "charge_settled"; readonly amountMinor: number }
   | { readonly type: "charge_expired" }
   | { readonly type: "charge_cancelled" }
@@ -114,6 +117,10 @@ export function step(state: OrderState, event: OrderEvent, limits: { maxFulfilme
         : unchanged;
     case "stock_rejected":
       return state.status === "placed" ? move(state, { status: "rejected", reason: event.reason }) : unchanged;
+    case "reservation_failed":
+      return state.status === "placed"
+        ? move(state, { status: "rejected", reason: event.reason }, { type: "dead_letter", reason: event.reason })
+        : unchanged;
     case "charge_settled":
       return event.amountMinor === state.amountMinor ? onSettled(state) : unchanged;
     case "charge_expired":

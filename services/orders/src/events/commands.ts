@@ -30,7 +30,7 @@ export function toPaymentEvent(message: Message): PaymentEventData {
 /** The message's dead letter, as a row that commits with what was decided about its order. */
 export function deadLetterRow(
   message: Message,
-  about: { groupId: string; code: "receipt_refused" | "notification_failed"; reason: string },
+  about: { groupId: string; code: "receipt_refused" | "notification_failed" | "internal"; reason: string },
 ): OutboxRow {
   const letter = makeDeadLetter(message, { ...about, attempts: message.attempt, nowMs: Date.now() });
   return { ...letter, aggregate: message.key ?? letter.topic, sink };

@@ -1,9 +1,11 @@
 import { assertNever } from "@pricing-engine/chassis/errors";
 import { type Lifecycle, runEvery } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
+import { gauge } from "@pricing-engine/chassis/metrics";
 import { groupName, topicName, topics } from "@pricing-engine/contracts";
 import { type Message, runConsumer } from "@pricing-engine/kafka";
-import { pruneInbox } from "@pricing-engine/postgres";
+import { pruneInbox, query } from "@pricing-engine/postgres";
+import { countStuck } from "../adapters/load.ts";
 import { makeLogNotifier, makeWebhookNotifier } from "../adapters/notifier.ts";
 import { isOutage } from "../adapters/outages.ts";
 import { makePaymentProducer } from "../adapters/payment-producer.ts";
@@ -80,8 +82,12 @@ function makeHandler(
   const deps = { pool, prefix: config.prefix, settings: () => settings().orders };
   switch (stage) {
     case "inventory": {
-      const reserveStock = makeReserveStock(deps);
-      return (message) => reserveStock(toCommand(message, "reserve").ref);
+      const reserveStock = makeReserveStock({ ...deps, logger });
+      return (message) => {
+        const { ref } = toCommand(message, "reserve");
+        const deadLetter = (reason: string) => deadLetterRow(message, { groupId, code: "internal", reason });
+        return reserveStock(ref, { isLast: message.attempt >= retries, deadLetter });
+      };
     }
     case "payment": {
       const askPayment = makeAskPayment({ ...deps, payment: makePaymentProducer(producer, config.prefix) });
@@ -133,6 +139,16 @@ function startSweeping(config: Config, resources: Resources, lifecycle: Lifecycl
   const sweep = makeSweepOverdue({ pool, prefix: config.prefix, settings: orders });
   const every = { signal: lifecycle.signal, logger };
   // Often enough that nothing is overdue for much longer than it should, whatever that is.
+  gauge({
+    name: "pricing_engine_orders_stuck",
+    help: "Orders that have not moved for more than two state time-outs, whatever was done about it, by status.",
+    labels: ["status"],
+    collect: async (stuck) => {
+      const found = await query(pool, 2_000, (on) => countStuck(on, 2 * orders().stateTimeoutMs));
+      stuck.reset();
+      for (const { status, count } of found) stuck.set({ status }, count);
+    },
+  });
   runEvery("sweep", Math.min(5_000, Math.max(500, orders().stateTimeoutMs / 10)), sweep, every);
   runEvery("prune inbox", 3_600_000, () => pruneInbox(pool, { schema: schemaName, olderThanMs: inboxKeptMs }), every);
 }

@@ -1,5 +1,6 @@
+import type { Logger } from "@pricing-engine/chassis/log";
 import { type Context, context, SpanKind, withSpan } from "@pricing-engine/chassis/telemetry";
-import { type Pool, type Tx, withTransaction } from "@pricing-engine/postgres";
+import { type OutboxRow, type Pool, type Tx, withTransaction } from "@pricing-engine/postgres";
 import { type Level, lockLevels, type Quantity } from "../adapters/inventory-store.ts";
 import type { Order, OrderRef } from "../adapters/order-rows.ts";
 import { type Line, lockOrders, readLines } from "../adapters/order-store.ts";
@@ -8,9 +9,15 @@ import { stockRow } from "../adapters/outbox-rows.ts";
 import { isNews } from "../domain/low-stock.ts";
 import { deadlineMs, gatherMs } from "./deadline.ts";
 import { inBatches } from "./in-batches.ts";
+import { makeMoveInBatches } from "./move-in-batches.ts";
 import { type MoveDeps, moveOrders, type PlannedMove } from "./move-order.ts";
 
-export type ReserveStock = (ref: OrderRef) => Promise<void>;
+export interface Attempt {
+  readonly isLast: boolean;
+  readonly deadLetter: (reason: string) => OutboxRow;
+}
+
+export type ReserveStock = (ref: OrderRef, attempt: Attempt) => Promise<void>;
 
 interface Item {
   readonly ref: OrderRef;
@@ -22,8 +29,13 @@ const maxItems = 64;
 /**
  * Takes all that an order needs, or nothing. Several orders in one transaction when several are there, each after the one before it: what
  * is left is what it finds. Locks: the orders, then the products, both in the order of their ids.
+ *
+ * An order whose stock cannot be reserved through a fault of ours is given up with the last attempt: it has cost nobody anything yet, and
+ * an end is better than a nudge for ever. Its dead letter says so to an operator.
  */
-export function makeReserveStock(deps: MoveDeps & { pool: Pool }): ReserveStock {
+export function makeReserveStock(deps: MoveDeps & { pool: Pool; logger: Pick<Logger, "error"> }): ReserveStock {
+  const { logger } = deps;
+  const move = makeMoveInBatches({ ...deps, gatherMs: 0 });
   const reserve = inBatches<Item, undefined>({
     async run(items) {
       await withTransaction(deps.pool, (tx) => reserveAll(tx, items, deps), { deadlineMs });
@@ -36,7 +48,16 @@ export function makeReserveStock(deps: MoveDeps & { pool: Pool }): ReserveStock 
   });
   // Each order's trace shows the transaction that it took part in.
   const span = { kind: SpanKind.CLIENT, attributes: { "db.system.name": "postgresql" } };
-  return (ref) => withSpan("postgres transaction", span, () => reserve({ ref, trace: context.active() }));
+  return async (ref, { isLast, deadLetter }) => {
+    try {
+      await withSpan("postgres transaction", span, () => reserve({ ref, trace: context.active() }));
+    } catch (error) {
+      if (isOutage(error) || !isLast) throw error;
+      logger.error({ err: error, orderId: ref.orderId }, "the order is given up: its stock cannot be reserved");
+      const event = { type: "reservation_failed", reason: "the stock cannot be reserved" } as const;
+      await move(ref, () => ({ event, deadLetter }));
+    }
+  };
 }
 
 async function reserveAll(tx: Tx, items: readonly Item[], deps: MoveDeps): Promise<void> {
