@@ -45,6 +45,15 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
     expect(output).toContain(order.transitions[0]?.trace_id ?? "no trace");
   });
 
+  it.each([
+    [["ord_01930a2b-7c4d-7e8f-9a0b-1c2d3e4f5a6b"], 1, "there is no order ord_01930a2b-7c4d-7e8f-9a0b-1c2d3e4f5a6b"],
+    [["cart-4711"], 1, "there is no order cart-4711: the id of an order begins with ord_"],
+    [[], 2, "usage: trace ORDER_ID"],
+    [["ord_1", "ord_2"], 2, "usage: trace ORDER_ID"],
+  ])("is not told of by trace %j", async (args, code, output) => {
+    expect(await orders.command("trace", ...args)).toEqual({ code, output: `${output}\n` });
+  });
+
   it("is placed once by 50 concurrent repeats of one key, and answered the same", async () => {
     const before = (await orders.processors.default.dump()).length;
     const answers = await Promise.all(

@@ -21,7 +21,8 @@ export async function runTrace(
   try {
     const order = await readOrder(pool, async (stored) => stored, orderId, undefined);
     if (order === undefined) {
-      write(`there is no order ${orderId}`);
+      const hint = orderId.startsWith("ord_") ? "" : ": the id of an order begins with ord_";
+      write(`there is no order ${orderId}${hint}`);
       return 1;
     }
     for (const line of tell(order)) write(line);
