@@ -67,6 +67,7 @@ const planContext: PlanContext = {
   hash: (text) => createHash("sha256").update(text).digest("hex"),
   canSharePort: true,
   internalReplicas: 2,
+  deletesData: true,
 };
 
 export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): EngineSession {

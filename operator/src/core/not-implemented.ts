@@ -8,7 +8,7 @@ import type { PlanContext } from "./plan.ts";
  */
 export function findNotImplemented(
   resource: PricingEngine,
-  { samplesUrl }: Pick<PlanContext, "samplesUrl">,
+  { deletesData, samplesUrl }: Pick<PlanContext, "deletesData" | "samplesUrl">,
 ): readonly NotImplemented[] {
   const { spec } = resource;
   const found: NotImplemented[] = [];
@@ -22,6 +22,8 @@ export function findNotImplemented(
   if (spec.ingest !== undefined && spec.ingest.sources === undefined && samplesUrl === undefined) {
     say("spec.ingest.sources", "no feed is read: the simulated provider runs in the local runtime alone");
   }
-  if (spec.deletionPolicy === "Delete") say("spec.deletionPolicy", "topics and data stay when the engine goes");
+  if (spec.deletionPolicy === "Delete" && deletesData !== true) {
+    say("spec.deletionPolicy", "topics and data stay when the engine goes");
+  }
   return found;
 }

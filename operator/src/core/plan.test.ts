@@ -198,6 +198,16 @@ describe("plan", () => {
   test("says what is asked for and not run", () => {
     const text = shop.replace("spec:\n", "spec:\n  deletionPolicy: Delete\n");
     expect(planOf(text).notImplemented.map(({ path }) => path)).toEqual(["spec.deletionPolicy"]);
+    const kafka = "  kafka: { brokers: [k:9092], tls: true, sasl: { mechanism: plain, secretRef: { name: k } } }\n";
+    const secured = planOf(shop.replace("spec:\n", `spec:\n${kafka}`));
+    expect(secured.notImplemented.map(({ path }) => path)).toEqual(["spec.kafka.tls", "spec.kafka.sasl"]);
+  });
+
+  test("says nothing of deletionPolicy where data goes with the resource", () => {
+    const parsed = parseResource(shop.replace("spec:\n", "spec:\n  deletionPolicy: Delete\n"));
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
+    const context = { hash, canSharePort: true, samplesUrl: "http://127.0.0.1:8080/feeds/samples", deletesData: true };
+    expect(plan(parsed.resource, context).notImplemented).toEqual([]);
   });
 
   test("an annotation pauses the engine", () => {

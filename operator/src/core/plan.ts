@@ -118,6 +118,8 @@ export interface PlanContext {
   readonly canSharePort: boolean;
   /** Copies of each api that other workloads call; default 1. Where nodes can be lost, one is not enough. */
   readonly internalReplicas?: number;
+  /** Whether the end of a resource with `deletionPolicy: Delete` is noticed, and its data deleted. */
+  readonly deletesData?: boolean;
   /** Of the simulated provider that runs where a resource names no sources; without it such a resource reads no feed. */
   readonly samplesUrl?: string;
 }
