@@ -66,22 +66,23 @@ export function nextPage({ startsAtMs, endsAtMs, limit }: SearchWindow, last: Po
   return `/search?${query}`;
 }
 
+const fraction = /\.(\d+)/;
 // RFC 3339, but for the zone, which may be left out: stricter than what feeds may say.
 const queryTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?$/i;
 
 /** A time of a query in UTC milliseconds; without a zone it is UTC. A `+` of an offset may have become a space on its way. */
 function findQueryTime(given: string, round: (ms: number) => number): number | undefined {
   const text = given.replace(/(T.*) (?=\d\d:\d\d$)/i, "$1+");
-  const time = queryTime.test(text) ? findWallTime(text) : undefined;
+  const time = queryTime.test(text) ? findWallTime(text.replace(fraction, "")) : undefined;
   if (time === undefined) return undefined;
   const ms = time.asUtcMs - (time.offsetMinutes ?? 0) * 60_000 + fractionMs(text, round);
   return isNamableInstant(ms) ? ms : undefined;
 }
 
-/** Smaller parts than a millisecond narrow the window. */
+/** Smaller parts than a millisecond narrow the window, however many digits say so. */
 function fractionMs(text: string, round: (ms: number) => number): number {
-  const digits = /\.(\d{1,9})/.exec(text)?.[1];
-  return digits === undefined ? 0 : round(Number(digits.padEnd(9, "0")) / 1_000_000);
+  const digits = fraction.exec(text)?.[1] ?? "";
+  return round(Number(digits.slice(0, 3).padEnd(3, "0")) + (/[1-9]/.test(digits.slice(3)) ? 0.5 : 0));
 }
 
 function badTime(name: string): string {
