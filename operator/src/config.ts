@@ -19,6 +19,9 @@ const controllerSchema = z.object({
   LEASE_NAMESPACE: z.string().min(1),
   LEASE_NAME: z.string().min(1).default("pricing-engine-operator"),
   POD_NAME: z.string().min(1),
+  /** Of an OTLP/HTTP collector; without one no trace is recorded. */
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
+  TRACE_SAMPLE_RATIO: z.coerce.number().min(0).max(1).default(0.1),
   /** Events and bookmarks come about once a minute; longer without one, and the process is started anew. */
   MAX_WATCH_AGE_MS: z.coerce.number().int().min(1_000).default(300_000),
 });

@@ -109,3 +109,18 @@ it.each([
 ])("refuses %s", (setting, field) => {
   expect(() => render(chart, "--set", setting)).toThrow(field);
 });
+
+it("sends traces where it is told to, and nowhere else", () => {
+  const collector = "http://jaeger:4318";
+  const envOf = (rendered: readonly KubeObject[]) => {
+    const { template } = firstOf(rendered, "Deployment").spec as {
+      template: { spec: { containers: { env: { name: string; value?: string }[] }[] } };
+    };
+    return Object.fromEntries(template.spec.containers[0]?.env.map(({ name, value }) => [name, value]) ?? []);
+  };
+  expect(envOf(objects)).not.toHaveProperty("OTEL_EXPORTER_OTLP_ENDPOINT");
+  expect(envOf(render(chart, "--set", `telemetry.otlpEndpoint=${collector}`))).toMatchObject({
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector,
+    TRACE_SAMPLE_RATIO: "0.1",
+  });
+});

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Lifecycle, ReadyInfo } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { startMetricsServer } from "@pricing-engine/chassis/metrics";
+import { startTelemetry } from "@pricing-engine/chassis/telemetry";
 import type { ControllerConfig } from "../config.ts";
 import { makeController } from "../controllers/controller.ts";
 import { makeEngineMetrics } from "../controllers/engine-metrics.ts";
@@ -19,6 +20,12 @@ export async function runController(
   logger: Logger,
 ): Promise<ReadyInfo> {
   const { health } = lifecycle;
+  await startTelemetry({
+    serviceName: "pricing-engine-operator",
+    endpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+    sampleRatio: config.TRACE_SAMPLE_RATIO,
+    lifecycle,
+  });
   const kube = makeKube({ config: await loadKubeAccess(process.env) });
   lifecycle.defer("kube", () => kube.close());
 

@@ -4,6 +4,7 @@
  *   informer ──uid──▶ queue ──▶ session of that uid ──▶ its own loops (pass, prober, scaling)
  */
 import type { Logger } from "@pricing-engine/chassis/log";
+import { withSpan } from "@pricing-engine/chassis/telemetry";
 import type { EngineStatus } from "../api/status.ts";
 import type { ObjectContext } from "../core/objects/naming.ts";
 import type { Kube } from "../kube/client.ts";
@@ -54,7 +55,10 @@ export function makeController(deps: ControllerDeps): Controller {
     name: "pricingengine",
     concurrency: 4,
     logger,
-    run: (uid) => reconcile(uid).catch((error: unknown) => explain(uid, error)),
+    run: (uid) =>
+      withSpan("reconcile", { attributes: { uid } }, () =>
+        reconcile(uid).catch((error: unknown) => explain(uid, error)),
+      ),
   });
   const informer = makeInformer({
     kube,

@@ -9,6 +9,7 @@
  * starts; later a failing step leaves what runs alone.
  */
 import type { Logger } from "@pricing-engine/chassis/log";
+import { withSpan } from "@pricing-engine/chassis/telemetry";
 import type { PricingEngine } from "../api/resource.ts";
 import type { Condition, EngineStatus, Route, SourceFeedStatus } from "../api/status.ts";
 import { deriveConditions, isReady, type Problem } from "../core/conditions.ts";
@@ -206,7 +207,8 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
       wake = new AbortController();
       let complete = false;
       try {
-        complete = await pass();
+        const attributes = { engine: `${wanted.namespace}/${wanted.name}`, generation };
+        complete = await withSpan("pass", { attributes }, pass);
       } catch (error) {
         logger.warn({ err: error }, "a pass failed");
         isLookedAt = true;

@@ -1,5 +1,6 @@
 /** The steps of a pass that are done once, and again when what they are about has changed. */
 import type { Logger } from "@pricing-engine/chassis/log";
+import { withSpan } from "@pricing-engine/chassis/telemetry";
 import type { PartitionStatus } from "../api/status.ts";
 import type { StepState } from "../core/conditions.ts";
 import type { Plan } from "../core/plan.ts";
@@ -46,7 +47,8 @@ export function makeSteps({ runtime, logger, nowMs, onChange }: StepsDeps): Step
   async function attempt(step: Step, message: string, run: () => Promise<void>): Promise<boolean> {
     const before = states[step];
     try {
-      await run();
+      const waits = await withSpan(`step ${step}`, {}, () => run().catch(orStillWaiting));
+      if (waits instanceof StillWaiting) throw waits;
       states[step] = { state: "done", message };
       onChange();
       return true;
@@ -107,4 +109,10 @@ export function makeSteps({ runtime, logger, nowMs, onChange }: StepsDeps): Step
       });
     },
   };
+}
+
+/** In its span waiting is no failure. */
+function orStillWaiting(error: unknown): StillWaiting {
+  if (error instanceof StillWaiting) return error;
+  throw error;
 }
