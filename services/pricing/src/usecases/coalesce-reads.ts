@@ -4,7 +4,7 @@ export type Read<Value> = (key: string) => Promise<Value | undefined>;
 export interface CoalesceOptions<Value> {
   /** Reads many at once. A failure is everybody's who waits for that read. */
   readonly readMany: (keys: readonly string[]) => Promise<ReadonlyMap<string, Value>>;
-  /** Reads under way at once. Below it a key is read at once; at it keys gather for the next one. */
+  /** Reads under way at once. Below it what is asked for in one turn is read together; at it keys gather for the next one. */
   readonly maxInFlight: number;
   readonly maxKeys: number;
 }
@@ -23,6 +23,7 @@ export function coalesceReads<Value>({ readMany, maxInFlight, maxKeys }: Coalesc
   }
   let waiting: Waiter[] = [];
   let inFlight = 0;
+  let scheduled = false;
 
   async function send(batch: readonly Waiter[]): Promise<void> {
     try {
@@ -45,9 +46,19 @@ export function coalesceReads<Value>({ readMany, maxInFlight, maxKeys }: Coalesc
     }
   }
 
+  /** Not at the first key: of many that are asked for together the first ones would be reads of their own, and the rest wait for them. */
+  function schedule(): void {
+    if (scheduled || inFlight >= maxInFlight) return;
+    scheduled = true;
+    queueMicrotask(() => {
+      scheduled = false;
+      sendWaiting();
+    });
+  }
+
   return (key) =>
     new Promise((resolve, reject) => {
       waiting.push({ key, resolve, reject });
-      sendWaiting();
+      schedule();
     });
 }
