@@ -42,7 +42,7 @@ export async function runWorker(
   const settings = await openSettings(resources, config, lifecycle);
 
   const sinks = makeRelaySinks({ producer, cache });
-  const relay = makeOutboxRelay({ pool, schema: schemaName, sinks, logger, isOutage, batchSize: 500 });
+  const relay = makeOutboxRelay({ pool, schema: schemaName, sinks, logger, isOutage, batchSize: 64 });
   lifecycle.defer("outbox relay", () => relay.stop());
   relay.start();
 

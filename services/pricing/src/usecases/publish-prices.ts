@@ -29,6 +29,8 @@ export interface PublishRequest {
 /** Decides and publishes, in the caller's transaction. */
 export type PublishPrices = (tx: Tx, request: PublishRequest) => Promise<PublishOutcome>;
 
+// A decision is some kilobytes, several times over on its way: a chunk of a thousand at once would be tens of megabytes.
+const maxAtOnce = 250;
 // Each round loses only to somebody else's commit, so this many in a row means that something is wrong.
 const maxRounds = 20;
 
@@ -39,11 +41,9 @@ const maxRounds = 20;
  * @throws AppError `unavailable` after 20 lost rounds.
  */
 export function makePublishPrices(deps: { prefix: string; policies: CompiledPolicies; logger: Logger }): PublishPrices {
-  return async (tx, { productIds, written }) => {
-    const decided: string[] = [];
-    const changed: string[] = [];
-    const published: PublishedPrice[] = [];
-    let open = [...new Set(productIds)];
+  async function publishSome(tx: Tx, productIds: readonly string[], written: boolean): Promise<Published[]> {
+    const published: Published[] = [];
+    let open = productIds;
     for (let round = 0; open.length > 0; round += 1) {
       if (round === maxRounds) {
         throw new AppError("unavailable", { detail: "the prices kept changing under this decision" });
@@ -55,22 +55,43 @@ export function makePublishPrices(deps: { prefix: string; policies: CompiledPoli
         decisions.push(decide(candidate, compiled, written, deps.logger));
       }
       const won = decisions.length === 0 ? new Set<string>() : await publishDecisions(tx, decisions);
-      open = [];
+      const lost: string[] = [];
       for (const decision of decisions) {
-        if (!won.has(decision.productId)) {
-          open.push(decision.productId);
-          continue;
-        }
+        const { productId, moved, fresh } = decision;
+        if (won.has(productId)) published.push({ productId, moved, fresh, change: toPublished(decision) });
+        else lost.push(productId);
+      }
+      decisionMetrics.lost.inc(lost.length);
+      open = lost;
+    }
+    return published;
+  }
+
+  return async (tx, { productIds, written }) => {
+    const decided: string[] = [];
+    const changed: string[] = [];
+    const published: PublishedPrice[] = [];
+    // In one order throughout, the order in which rows are locked.
+    const ordered = [...new Set(productIds)].sort();
+    for (let start = 0; start < ordered.length; start += maxAtOnce) {
+      for (const decision of await publishSome(tx, ordered.slice(start, start + maxAtOnce), written)) {
         decided.push(decision.productId);
         if (decision.moved) changed.push(decision.productId);
-        if (decision.fresh) published.push(toPublished(decision));
+        if (decision.fresh) published.push(decision.change);
       }
-      decisionMetrics.lost.inc(open.length);
     }
     decisionMetrics.decided.inc(decided.length);
     decisionMetrics.changed.inc(changed.length);
     return { decided, changed, outboxRows: priceRows(deps.prefix, published) };
   };
+}
+
+/** What is kept of a decision once it is published. */
+interface Published {
+  readonly productId: string;
+  readonly moved: boolean;
+  readonly fresh: boolean;
+  readonly change: PublishedPrice;
 }
 
 type Decided = MarketDecision & { readonly moved: boolean };
