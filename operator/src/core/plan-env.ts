@@ -1,6 +1,6 @@
 /** What every process of ours is told. */
 import type { PricingEngine } from "../api/resource.ts";
-import type { EnvValue } from "./plan.ts";
+import type { EnvValue, Role } from "./plan.ts";
 
 export function commonEnv({ metadata, spec }: PricingEngine): Record<string, EnvValue> {
   const { otlpEndpoint, sampleRatio } = spec.telemetry;
@@ -15,6 +15,18 @@ export function commonEnv({ metadata, spec }: PricingEngine): Record<string, Env
     SIGNING_KEYS_FILE: { from: "file", file: "signing-keys" },
     TRACE_SAMPLE_RATIO: value(sampleRatio),
     ...(otlpEndpoint === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: value(otlpEndpoint) }),
+  };
+}
+
+/**
+ * How much memory Node and glibc may take, wherever the process runs (docs/decisions/0008). The young generation grows to 32 MB and more by
+ * itself. 4 MB do for processes that work now and then; in the gateway a request's garbage would outlive its first collections and grow old:
+ * twice the CPU per hit, and more memory, not less. glibc would keep up to eight heaps per core for threads that hardly allocate.
+ */
+export function memoryEnv(role: Role): Record<string, EnvValue> {
+  return {
+    NODE_OPTIONS: value(`--max-semi-space-size=${role === "gateway" ? 8 : 4}`),
+    MALLOC_ARENA_MAX: value("2"),
   };
 }
 

@@ -9,7 +9,7 @@ import type { FailoverSettings, ProcessorName } from "./failover.ts";
 import { findNotImplemented } from "./not-implemented.ts";
 import type { OrderStage } from "./order-stages.ts";
 import type { PartitionedTable, PartitionSpec } from "./partitions.ts";
-import { commonEnv, prefixOf } from "./plan-env.ts";
+import { commonEnv, memoryEnv, prefixOf } from "./plan-env.ts";
 import { planIngest } from "./plan-ingest.ts";
 import { planOrders, type ReceiptsPart } from "./plan-orders.ts";
 import { planFailover, planPayment } from "./plan-payment.ts";
@@ -131,7 +131,8 @@ export function plan(resource: PricingEngine, context: PlanContext): Plan {
   const topics = planTopics(resource, prefix);
   const settings = makeSettings(resource, context);
   const isPaused = (annotation: string) => metadata.annotations[annotation] === "true";
-  const workloads = planWorkloads(resource, context).map((workload) => {
+  const workloads = planWorkloads(resource, context).map((planned) => {
+    const workload = { ...planned, env: { ...memoryEnv(planned.role), ...planned.env } };
     const { replicas: _number, scale: _limits, ...pod } = workload;
     const replicas = workload.exposure === "internal" ? (context.internalReplicas ?? 1) : workload.replicas;
     return { ...workload, replicas, podHash: digest(pod) };

@@ -53,8 +53,6 @@ function makeRolePod(context: ObjectContext, workload: Workload): object {
       ...(serves ? [{ name: "HTTP_PORT", value: String(portOf(workload)) }] : []),
       { name: "METRICS_PORT", value: String(ports.metrics) },
       { name: "SHUTDOWN_GRACE_MS", value: String(shutdownGraceMs) },
-      // glibc would keep up to eight heaps per core for threads that hardly allocate.
-      { name: "MALLOC_ARENA_MAX", value: "2" },
     ],
     container: {
       ports: [

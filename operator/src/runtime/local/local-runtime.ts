@@ -86,8 +86,6 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
     // Sources are stripped of their types once, not at each start.
     NODE_COMPILE_CACHE: dir.compileCacheDir,
     SHUTDOWN_GRACE_MS: String(graceMs),
-    // glibc would keep up to eight heaps per core for threads that hardly allocate.
-    MALLOC_ARENA_MAX: "2",
     METRICS_PORT: "0",
   } as Record<string, string>;
 

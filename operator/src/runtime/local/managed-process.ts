@@ -69,13 +69,6 @@ export interface ManagedProcessDeps {
 }
 
 const childGuard = fileURLToPath(new URL("./child-guard.ts", import.meta.url));
-/**
- * The young generation grows to 32 MB and more by itself. 4 MB do for processes that work now and then; in the gateway a request's
- * garbage would outlive its first collections and grow old: twice the CPU per hit, and more memory, not less (decision 0005).
- */
-function nodeOptions(role: string): readonly string[] {
-  return ["--import", childGuard, `--max-semi-space-size=${role === "gateway" ? 8 : 4}`];
-}
 const readyFileSchema = z.object({ httpPort: z.int().optional(), metricsPort: z.int().optional(), pid: z.int() });
 const keptLines = 12;
 const pollReadyFileMs = 25;
@@ -113,7 +106,7 @@ export function manageProcess(spec: ProcessSpec, deps: ManagedProcessDeps): Mana
     startedAt = now();
     become("starting", reason);
     // Its own process group: Ctrl-C reaches the operator alone, which then stops the children in order.
-    const started = spawn(process.execPath, [...nodeOptions(spec.role), spec.entry, ...spec.args], {
+    const started = spawn(process.execPath, ["--import", childGuard, spec.entry, ...spec.args], {
       env: { ...spec.env, READY_FILE: spec.readyFile },
       stdio: ["ignore", "pipe", "pipe", "pipe"],
       detached: true,

@@ -81,7 +81,10 @@ export function makeProcessSpecs(
   }
 
   function toProcess(workload: Workload, nth: number): ProcessSpec {
-    const env = { ...options.baseEnv, ...resolveEnv(workload.env), ...listenEnv(workload) };
+    const planned = resolveEnv(workload.env);
+    // What a person asks of Node comes last: there it wins.
+    const nodeOptions = [planned.NODE_OPTIONS, options.baseEnv.NODE_OPTIONS].filter(Boolean).join(" ");
+    const env = { ...options.baseEnv, ...planned, ...listenEnv(workload), NODE_OPTIONS: nodeOptions };
     const podHash = createHash("sha256")
       .update(JSON.stringify([workload.podHash, env, options.secretsHash]))
       .digest("hex");
