@@ -21,8 +21,6 @@ export interface Scale {
 export const full: Scale = { rounds: 5, seconds: 8, products: 100_000, recalculations: 3 };
 export const quick: Scale = { rounds: 3, seconds: 2, products: 10_000, recalculations: 1 };
 
-const smallHeap = { NODE_OPTIONS: "--max-semi-space-size=4" };
-
 type Say = (line: string) => void;
 
 /** Ten rules a stage: what `quote` and `publish` are measured with, too. */
@@ -69,8 +67,6 @@ export async function benchPrice(scale: Scale, say: Say): Promise<readonly Row[]
       telemetry: { otlpEndpoint: `http://127.0.0.1:${traceSink.metricsPort}`, sampleRatio: "0.1", logLevel: "info" },
       replicas: { "pricing-worker": 2 },
       partitions: 12,
-      // As the local runtime starts them.
-      env: { "pricing-api": smallHeap, "pricing-worker": smallHeap },
     });
     const memory = watchMemory(engine);
     const served = await measurePrices(engine, entry, scale, say);
