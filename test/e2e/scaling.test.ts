@@ -16,6 +16,8 @@ import { serviceEntry } from "../support/prepare.ts";
  * Only the window before a step down is shorter than in production.
  */
 const callMs = 500;
+/** Far more than two workers do within the drain target. */
+const burstSize = 3_000;
 let engine: LocalEngine;
 let processors: Readonly<Record<"default" | "fallback", SpawnedService>>;
 const tales = new Map<string, Tale>();
@@ -144,7 +146,7 @@ it("a burst takes the payment worker up at the next look and back down, and no p
   ] as const) {
     const clients = keepPaying(2);
     try {
-      const sinceMs = await burst(1_500);
+      const sinceMs = await burst(burstSize);
       const up = await firstUp("payment-worker", sinceMs);
       const afterMs = Date.parse(up.at) - sinceMs;
       console.log(
@@ -206,7 +208,8 @@ it("paused by its annotation it holds the number whatever waits", async () => {
   await eventually(async () => expect((await workers("payment-worker")).reason).toMatch(/^Paused/), {
     timeoutMs: 30_000,
   });
-  const sinceMs = await burst(1_500);
+  // By now the worker has as many calls under way as it may: it takes two thousand a second, and a look comes every two.
+  const sinceMs = await burst(2 * burstSize);
   await eventually(async () => expect(await countSettled()).toBe(tales.size), { timeoutMs: 90_000 });
   const lines = (await engine.decisions("payment-worker")).filter(({ at }) => Date.parse(at) >= sinceMs);
   expect(Math.max(...lines.map(({ decision }) => decision.lag ?? 0))).toBeGreaterThan(500);

@@ -52,7 +52,7 @@ spec:
     - { name: {{ .portName }}, port: {{ .port }}, targetPort: {{ .portName }} }
 {{- end -}}
 
-{{/* The password of Postgres and S3: given, or that of the release as it is, or a new one. */}}
+{{/* The password of Postgres and S3: given, or that of the release before or as it is, or a new one. */}}
 {{- define "infra.password" -}}
 {{- if .Values.password -}}
 {{- .Values.password -}}

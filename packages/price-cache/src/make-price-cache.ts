@@ -159,9 +159,18 @@ export function makePriceCacheOn(options: PriceCacheOptions): PriceCache {
       const key = contextKey(context);
       const productId = context.product_id;
       const issuedMs = now();
+      const settling = issuedMs < takesHitsFromMs;
       const away: Lookup = {
         outcome: "miss",
-        ticket: { productId, contextKey: key, generation: undefined, policyVersion: "", marker: undefined, issuedMs },
+        ticket: {
+          productId,
+          contextKey: key,
+          generation: undefined,
+          policyVersion: "",
+          marker: undefined,
+          settling,
+          issuedMs,
+        },
       };
       try {
         if (renewedThrough < disruptions) await ensureRenewed();
@@ -174,11 +183,14 @@ export function makePriceCacheOn(options: PriceCacheOptions): PriceCache {
         const read = await port.read(productId, key);
         // Read through a connection that was lost meanwhile: it may be of a Redis that no longer is.
         if (before !== disruptions) return away;
-        const body = issuedMs < takesHitsFromMs ? undefined : findBody(read);
+        const body = settling ? undefined : findBody(read);
         if (body !== undefined) return { outcome: "hit", body };
         const { meta, marker } = await findKnown(productId, read);
         if (before !== disruptions) return away;
-        return { outcome: "miss", ticket: { productId, contextKey: key, ...parseMeta(meta), marker, issuedMs } };
+        return {
+          outcome: "miss",
+          ticket: { productId, contextKey: key, ...parseMeta(meta), marker, settling, issuedMs },
+        };
       } catch (error) {
         onError(error);
         return away;

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { contextKey, type PriceContext } from "./context-key.ts";
 import { encodeHeader, encodeMeta, encodeNumber, findBody } from "./protocol.ts";
-import { decodeTicket, encodeTicket } from "./ticket.ts";
+import { decodeTicket, encodeTicket, flightKey } from "./ticket.ts";
 
 const text = fc.string({ unit: "grapheme", maxLength: 4 }).filter((value) => !value.includes("\0"));
 const context: fc.Arbitrary<PriceContext> = fc.record(
@@ -79,16 +79,29 @@ describe("findBody", () => {
 });
 
 describe("tickets", () => {
-  it("survive the way to pricing", () => {
-    const ticket = {
-      productId: "a",
-      contextKey: contextKey({ product_id: "a" }),
-      generation: "0123456789abcdef",
-      policyVersion: encodeNumber(3),
-      marker: encodeNumber(7),
-      issuedMs: 5,
-    };
+  const ticket = {
+    productId: "a",
+    contextKey: contextKey({ product_id: "a" }),
+    generation: "0123456789abcdef",
+    policyVersion: encodeNumber(3),
+    marker: encodeNumber(7),
+    settling: false,
+    issuedMs: 5,
+  };
+
+  it.each([
+    ["as they are", ticket],
+    ["of a process that has just found Redis again", { ...ticket, settling: true }],
+    ["without a marker", { ...ticket, marker: undefined, settling: true }],
+  ])("survive the way to pricing: %s", (_name, ticket) => {
     expect(decodeTicket(encodeTicket(ticket), { product_id: "a" }, 5)).toEqual(ticket);
+  });
+
+  it("share a computation only when Redis tells what was shown before them", () => {
+    expect(flightKey({ ...ticket, issuedMs: 9 })).toBe(flightKey(ticket));
+    expect(flightKey({ ...ticket, marker: encodeNumber(8) })).not.toBe(flightKey(ticket));
+    expect(flightKey({ ...ticket, generation: undefined })).toBeUndefined();
+    expect(flightKey({ ...ticket, settling: true })).toBeUndefined();
   });
 
   it.each([undefined, "", "x", "0123456789abcdef:3:", "0123456789ABCDEF:0000000000000003:"])("refuse %j", (text) => {

@@ -72,6 +72,8 @@ export type Ticket = {
   policyVersion: string;
   /** As stored, possibly a placeholder; undefined when there was none. */
   marker: string | undefined;
+  /** Redis was just found again: what others show meanwhile may not be in it, so nothing computed for another reader will do. */
+  settling: boolean;
   /** Monotonic clock of the process that holds the ticket. */
   issuedMs: number;
 };

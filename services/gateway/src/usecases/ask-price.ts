@@ -61,9 +61,9 @@ export function makeAskPrice({ upstream, logger }: { upstream: Upstream; logger:
   }
 
   return (miss) => {
-    // Without Redis nobody knows what this caller was shown before, so it may not join an older computation.
-    if (miss.ticket.generation === undefined) return ask(miss);
-    return shareFlights(flightKey(miss.ticket), () => ask(miss)).then((answer) => ownProblem(answer, miss));
+    const key = flightKey(miss.ticket);
+    if (key === undefined) return ask(miss);
+    return shareFlights(key, () => ask(miss)).then((answer) => ownProblem(answer, miss));
   };
 }
 

@@ -76,8 +76,8 @@ export function makeGetPrice(deps: ReadDeps): GetPrice {
       ticket = lookup.ticket;
     }
     const fly = async (): Promise<Flown> => flownOf(await readThrough(cache, context, () => compute(context), ticket));
-    // Without Redis nobody knows what this caller has seen before: it must read for itself.
-    const flown = await (ticket.generation === undefined ? fly() : join(flightKey(ticket), fly));
+    const key = flightKey(ticket);
+    const flown = await (key === undefined ? fly() : join(key, fly));
     return flown.result;
   };
 }
