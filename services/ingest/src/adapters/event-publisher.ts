@@ -9,7 +9,7 @@ import type { Producer } from "@pricing-engine/kafka";
 
 /**
  * The message of an event; the same content of the same poll has the same id. It is not checked against the schema: that would
- * take as long as reading the feed (decision 0056). A test shows that the schema takes all that can be read.
+ * take as long as reading the feed (decision 0041). A test shows that the schema takes all that can be read.
  */
 export function encodeEvent(data: CatalogEventData): string {
   return JSON.stringify({

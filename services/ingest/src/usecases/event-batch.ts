@@ -8,7 +8,7 @@ export interface WaitingEvent extends Pick<CatalogEventData, "id" | "kind" | "co
 
 /**
  * Events of one batch, as messages in a piece of memory that the next batch uses again. As objects or texts they would outlive the
- * first collections of garbage and grow old by the hundred thousand: a feed of 50 MB would take 100 MB more memory (decision 0056).
+ * first collections of garbage and grow old by the hundred thousand: a feed of 50 MB would take 100 MB more memory (decision 0041).
  */
 export interface EventBatch {
   add(event: Omit<WaitingEvent, "message">, message: string): void;
