@@ -110,6 +110,14 @@ describe("both processors down for a minute", () => {
     // Nobody does anything for it.
     await eventually(async () => expect((await placeOne()).status).toBe(202), { timeoutMs: 60_000, intervalMs: 250 });
     for (const id of placed) expect((await orderIn(client, id)).status).toBe("notified");
+    // Each gateway measures for itself how far the stages are behind, an idle one every few seconds: both have seen the end.
+    await eventually(
+      async () => {
+        const answers = await together(8, placeOne);
+        expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]));
+      },
+      { timeoutMs: 30_000, intervalMs: 250 },
+    );
   });
 });
 

@@ -95,7 +95,13 @@ export function startArrivals<T>(
 
 /** The observations whose call failed; empty when all was well. */
 export function failuresOf(observations: readonly Observation<unknown>[]): string[] {
-  return observations.flatMap(({ result }) => (result.ok ? [] : [String(result.error)]));
+  return observations.flatMap(({ result }) => (result.ok ? [] : [describeFailure(result.error)]));
+}
+
+/** What `fetch` throws says only that it failed; why is its cause. */
+function describeFailure(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause === undefined ? String(error) : `${error}: ${cause}`;
 }
 
 export interface Backstep {

@@ -189,6 +189,23 @@ describe("stopping", () => {
     expect(await stopped).toBe(true);
   });
 
+  it("lingers: a kept connection gets its answer, and is told to be the last", async () => {
+    const { port, base, lifecycle } = await start({ lingerMs: 400 });
+    const request = "POST /echo HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    const kept = createConnection(port, "127.0.0.1");
+    kept.write(request);
+    const [first] = await once(kept, "data");
+    expect(String(first)).toMatch(/^HTTP\/1.1 200.*connection: keep-alive/is);
+    const stopped = lifecycle.shutdown("test");
+    const answer = receive(kept);
+    kept.write(request);
+    expect(await answer).toMatch(/^HTTP\/1.1 200.*connection: close/is);
+    const fresh = await exchange(port, request);
+    expect(fresh).toMatch(/^HTTP\/1.1 200.*connection: close/is);
+    expect(await stopped).toBe(true);
+    await expect(fetch(`${base}/hold`)).rejects.toThrow();
+  });
+
   it("cuts what does not end", async () => {
     const { base, lifecycle, entered } = await start({ drainMs: 200 });
     const inFlight = fetch(`${base}/hold`).catch((error: unknown) => error);

@@ -9,6 +9,8 @@ import { portOf } from "./service.ts";
 const shutdownGraceMs = 20_000;
 /** Until every proxy and load balancer has heard that the pod takes no new requests. */
 const drainSeconds = 5;
+/** For requests that clients send on kept connections until an answer has told them to open new ones. */
+const lingerMs = 3_000;
 const defaultResources = { requests: { cpu: "50m", memory: "96Mi" }, limits: { memory: "512Mi" } };
 
 /**
@@ -50,7 +52,12 @@ function makeRolePod(context: ObjectContext, workload: Workload): object {
     env: workload.env,
     extraEnv: [
       { name: "HTTP_HOST", value: "0.0.0.0" },
-      ...(serves ? [{ name: "HTTP_PORT", value: String(portOf(workload)) }] : []),
+      ...(serves
+        ? [
+            { name: "HTTP_PORT", value: String(portOf(workload)) },
+            { name: "HTTP_LINGER_MS", value: String(lingerMs) },
+          ]
+        : []),
       { name: "METRICS_PORT", value: String(ports.metrics) },
       { name: "SHUTDOWN_GRACE_MS", value: String(shutdownGraceMs) },
     ],

@@ -22,7 +22,11 @@ export const engineConfig = {
     POSTGRES_POOL_SIZE: z.coerce.number().int().min(1).max(1_000).default(10),
   },
   redis: { REDIS_URL: urlOf("redis:", "rediss:") },
-  http: { HTTP_PORT: port.default(0), HTTP_HOST: z.string().min(1).default("127.0.0.1") },
+  http: {
+    HTTP_PORT: port.default(0),
+    HTTP_HOST: z.string().min(1).default("127.0.0.1"),
+    HTTP_LINGER_MS: z.coerce.number().int().min(0).max(60_000).default(0),
+  },
   process: {
     METRICS_PORT: port.default(0),
     READY_FILE: z.string().optional(),

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { ROOT_CONTEXT } from "@opentelemetry/api";
 import { AppError, type ErrorCode, errorCatalogue, toProblem } from "../errors/index.ts";
@@ -29,18 +30,24 @@ export type ServeOptions = {
   streamedTimeoutMs?: number;
   headersTimeoutMs?: number;
   keepAliveTimeoutMs?: number;
-  /** Milliseconds that requests in flight may take to end once the process is stopping. */
+  /** Milliseconds that requests in flight may take to end once nothing new is accepted. */
   drainMs?: number;
+  /**
+   * Milliseconds for which a stopping process still takes what arrives, answering with `Connection: close`. Closed at once, a
+   * kept connection breaks under the request that its client is just sending; for where a proxy holds connections.
+   */
+  lingerMs?: number;
 };
 
 export type HttpServer = { port: number; close(): Promise<void> };
 
 /**
- * Listens. When the lifecycle ends it stops accepting, closes idle connections, lets requests in flight finish with
- * `Connection: close`, and cuts what is left after `drainMs`.
+ * Listens. When the lifecycle ends it lets clients go for `lingerMs`, then stops accepting, closes idle connections, lets
+ * requests in flight finish with `Connection: close`, and cuts what is left after `drainMs`.
  */
 export async function serveHttp(options: ServeOptions): Promise<HttpServer> {
-  const { app, front, port, host = "127.0.0.1", lifecycle, reusePort = false, drainMs = 10_000 } = options;
+  const { app, front, port, host = "127.0.0.1", lifecycle, reusePort = false } = options;
+  const { drainMs = 10_000, lingerMs = 0 } = options;
   const { requestTimeoutMs = 30_000, headersTimeoutMs = 10_000, keepAliveTimeoutMs = 65_000 } = options;
   const { streams = () => false, streamedTimeoutMs = requestTimeoutMs } = options;
   const listener = getRequestListener(app.fetch, {
@@ -106,7 +113,7 @@ export async function serveHttp(options: ServeOptions): Promise<HttpServer> {
       const outgoing = answering.get(socket);
       if (outgoing?.headersSent === false) outgoing.setHeader("connection", "close");
     }
-    closing ??= closeServer(server, sockets, drainMs);
+    closing ??= delay(lingerMs).then(() => closeServer(server, sockets, drainMs));
     return closing;
   };
   lifecycle.defer("http server", close);

@@ -129,6 +129,7 @@ export async function runApi(lifecycle: Lifecycle, logger: Logger): Promise<Read
     reusePort: process.platform === "linux" && config.HTTP_PORT !== 0,
     streams: ({ url }) => url?.startsWith("/api/v1/products:import") === true,
     streamedTimeoutMs: 15 * 60_000,
+    lingerMs: config.HTTP_LINGER_MS,
     lifecycle,
   });
   return { httpPort: server.port, metricsPort: metrics.port };

@@ -55,6 +55,12 @@ export async function runApi(
       readSources: (names) => readSources(pool, names),
     }),
   });
-  const { port: httpPort } = await serveHttp({ app, port: config.HTTP_PORT, host: config.HTTP_HOST, lifecycle });
+  const { port: httpPort } = await serveHttp({
+    app,
+    port: config.HTTP_PORT,
+    host: config.HTTP_HOST,
+    lingerMs: config.HTTP_LINGER_MS,
+    lifecycle,
+  });
   return { httpPort, metricsPort };
 }

@@ -52,6 +52,12 @@ export async function runApi(
   const prune = (of: typeof pruneKeys) => (): Promise<number> => query(pool, deadlineMs, (on) => of(on, pruneBite));
   runEvery("prune keys", pruneEveryMs, prune(pruneKeys), { signal: lifecycle.signal, logger });
   runEvery("prune history", pruneEveryMs, prune(pruneHistory), { signal: lifecycle.signal, logger });
-  const { port: httpPort } = await serveHttp({ app, port: config.HTTP_PORT, host: config.HTTP_HOST, lifecycle });
+  const { port: httpPort } = await serveHttp({
+    app,
+    port: config.HTTP_PORT,
+    host: config.HTTP_HOST,
+    lingerMs: config.HTTP_LINGER_MS,
+    lifecycle,
+  });
   return { httpPort, metricsPort };
 }

@@ -60,6 +60,12 @@ export async function runApi(
     purge: () => purgePayments(pool),
     mayPurge: () => settings.current().gateway.allowPurge,
   });
-  const { port: httpPort } = await serveHttp({ app, port: config.HTTP_PORT, host: config.HTTP_HOST, lifecycle });
+  const { port: httpPort } = await serveHttp({
+    app,
+    port: config.HTTP_PORT,
+    host: config.HTTP_HOST,
+    lingerMs: config.HTTP_LINGER_MS,
+    lifecycle,
+  });
   return { httpPort, metricsPort };
 }

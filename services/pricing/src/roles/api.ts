@@ -61,6 +61,7 @@ export async function runApi(
     front: makeMissFront({ getPrice, logger }),
     port: config.HTTP_PORT,
     host: config.HTTP_HOST,
+    lingerMs: config.HTTP_LINGER_MS,
     lifecycle,
     requestTimeoutMs,
   });
