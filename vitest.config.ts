@@ -61,6 +61,18 @@ export default defineConfig({
           maxWorkers: 2,
         },
       },
+      // What is promised by the clock, measured with nothing else on the machine but the engine itself.
+      {
+        test: {
+          name: "timed",
+          include: ["**/test/**/*.timed.ts"],
+          exclude,
+          globalSetup: ["./packages/testkit/src/global-setup.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 240_000,
+          maxWorkers: 1,
+        },
+      },
     ],
   },
 });

@@ -6,6 +6,8 @@ import { Failure } from "./failure.mjs";
 /** Two SIGINTs so close are one Ctrl-C: the terminal sends it to npm and to us, and npm passes its own on. */
 const sameKeyMs = 500;
 const lookForParentMs = 500;
+/** Read at the start: whoever started us may be gone before there is a child. */
+const parent = process.ppid;
 
 /**
  * Runs a program to its end with our own input and output, passes signals on, and ends this process the way it ended.
@@ -25,7 +27,6 @@ export async function runToEnd(program, args, { cwd, env, endWithParent = false 
   for (const signal of signals) process.on(signal, pass);
   const child = spawn(program, args, { cwd, env, stdio: ["inherit", "inherit", "inherit", "pipe"], detached: true });
   child.stdio[3].on("error", () => undefined);
-  const parent = process.ppid;
   const look = setInterval(() => {
     if (!endWithParent || process.ppid === parent) return;
     clearInterval(look);

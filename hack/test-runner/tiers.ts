@@ -40,6 +40,7 @@ export async function findTiers(root: string, { strict }: { readonly strict: boo
     vitest("unit", 5 * minuteMs),
     vitest("sim", 10 * minuteMs),
     vitest("integration", 30 * minuteMs),
+    vitest("timed", 10 * minuteMs),
     vitest("charts", 5 * minuteMs, whyNoHelm()),
     operatorTier(strict),
     vitest("cluster", 40 * minuteMs, await whyNoCluster()),

@@ -1,6 +1,6 @@
 /**
  * Groups as they really were: looks of the local runtime on Kafka, recorded with test/support/curves.ts (the burst by
- * test/e2e/scaling.test.ts). Replayed open-loop: what is decided here does not change what comes next, so this shows what a look leads
+ * test/e2e/scaling.timed.ts). Replayed open-loop: what is decided here does not change what comes next, so this shows what a look leads
  * to, and that the number does not swing; the closed loop is scale.test.ts.
  */
 import { readdirSync, readFileSync } from "node:fs";

@@ -21,8 +21,8 @@ describe("a cancel", { timeout: 240_000 }, () => {
   const inventory = async () => (await orders.call("GET", "/api/v1/inventory/seat")).body;
   const recordOf = async (orderId: string) => {
     const { payment_id } = await orders.order(orderId);
-    const dumps = await Promise.all([orders.processors.default.dump(), orders.processors.fallback.dump()]);
-    return dumps.flat().flatMap((one) => (one.correlationId === payment_id ? [{ refunded: one.refunded }] : []));
+    const recorded = await orders.recorded();
+    return recorded.flatMap((one) => (one.correlationId === payment_id ? [{ refunded: one.refunded }] : []));
   };
 
   it("of a placed order ends it there and then, and what was asked for it finds nothing to do", async () => {

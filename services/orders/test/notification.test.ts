@@ -68,7 +68,7 @@ describe("a webhook", { timeout: 240_000 }, () => {
       await orders.idle();
       expect(deliveriesOf(orderId)).toHaveLength(4);
       expect(await orders.order(orderId)).toEqual(told);
-      const charges = (await orders.processors.default.dump()).filter((one) => one.correlationId === told.payment_id);
+      const charges = (await orders.recorded()).filter((one) => one.correlationId === told.payment_id);
       expect(charges).toMatchObject([{ amountMinor: 1000, refunded: false }]);
     },
   );

@@ -35,9 +35,9 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
     expect(new Set(order.transitions.map(({ trace_id }) => trace_id)).size).toBe(1);
     expect(order).toMatchObject({ total: "20.00", refund: "none", notification: "sent" });
     expect(order.receipt_url).toMatch(/^file:.*\.html$/);
-    expect(
-      (await orders.processors.default.dump()).map(({ correlationId, amountMinor }) => [correlationId, amountMinor]),
-    ).toEqual([[order.payment_id, 2000]]);
+    expect((await orders.recorded()).map(({ correlationId, amountMinor }) => [correlationId, amountMinor])).toEqual([
+      [order.payment_id, 2000],
+    ]);
     const inventory = await orders.call("GET", "/api/v1/inventory/PROD-001");
     expect(inventory.body).toEqual({ stock: 98, reserved: 0 });
     const { output } = await orders.command("trace", orderId);
@@ -55,7 +55,7 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
   });
 
   it("is placed once by 50 concurrent repeats of one key, and answered the same", async () => {
-    const before = (await orders.processors.default.dump()).length;
+    const before = (await orders.recorded()).length;
     const answers = await Promise.all(
       Array.from({ length: 50 }, () => orders.call("POST", "/orders", body(), { "idempotency-key": "repeated" })),
     );
@@ -65,7 +65,7 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
     expect(answers.filter(({ headers }) => headers.get("idempotent-replayed") === "true")).toHaveLength(49);
     const [id = ""] = ids;
     await orders.reaches(id, "notified");
-    expect((await orders.processors.default.dump()).length).toBe(before + 1);
+    expect((await orders.recorded()).length).toBe(before + 1);
 
     const field = await orders.call("POST", "/orders", body({ idempotency_key: "repeated" }));
     expect(field).toMatchObject({ status: 409, body: { code: "order_exists", existing_order_id: id } });
@@ -81,13 +81,13 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
 
   it("is sold until the stock ends: 10 of 200, and the others are charged nothing", async () => {
     await orders.product("scarce", 10);
-    const before = new Set((await orders.processors.default.dump()).map(({ correlationId }) => correlationId));
+    const before = new Set((await orders.recorded()).map(({ correlationId }) => correlationId));
     const ids = await Promise.all(Array.from({ length: 200 }, () => orders.place("scarce")));
     await eventually(async () => (await orders.counts()).rejected === 190, { timeoutMs: 60_000, intervalMs: 200 });
     const ends = await Promise.all(ids.map((id) => orders.reaches(id, "notified", "rejected")));
     expect(ends.filter(({ status }) => status === "notified")).toHaveLength(10);
     expect(ends.filter(({ reason }) => reason === "out of stock: scarce")).toHaveLength(190);
-    const charged = (await orders.processors.default.dump()).filter(({ correlationId }) => !before.has(correlationId));
+    const charged = (await orders.recorded()).filter(({ correlationId }) => !before.has(correlationId));
     const sold = ends.filter(({ status }) => status === "notified").map(({ payment_id }) => payment_id);
     expect(charged.map(({ correlationId }) => correlationId).sort()).toEqual(sold.sort());
     expect((await orders.call("GET", "/api/v1/inventory/scarce")).body).toEqual({ stock: 0, reserved: 0 });
@@ -95,10 +95,10 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
 
   it("costs nothing when it is free", async () => {
     await orders.product("gift", null, "0.00");
-    const before = (await orders.processors.default.dump()).length;
+    const before = (await orders.recorded()).length;
     const order = await orders.reaches(await orders.place("gift"), "notified");
     expect(order.total).toBe("0.00");
-    expect((await orders.processors.default.dump()).length).toBe(before);
+    expect((await orders.recorded()).length).toBe(before);
   });
 
   it("pays the price of the decision that it names, and no price that differs", async () => {

@@ -8,10 +8,6 @@ const patience = { timeoutMs: 60_000, intervalMs: 50 };
 const eventsOf = async (orders: RunningOrders, orderId: string) =>
   (await orders.order(orderId)).transitions.map(({ event }) => event);
 
-async function recorded({ processors }: RunningOrders): Promise<unknown[]> {
-  return [...(await processors.default.dump()), ...(await processors.fallback.dump())];
-}
-
 describe("a charge whose deadline passes", { timeout: 240_000 }, () => {
   it("while both processors are down, or nobody charges, is never made: the order fails and gives its stock back", async () => {
     await using orders = await startOrders({
@@ -42,7 +38,7 @@ describe("a charge whose deadline passes", { timeout: 240_000 }, () => {
     await orders.idle();
     const late = await orders.place("seat");
     await orders.reaches(late, "paid");
-    expect(await recorded(orders)).toMatchObject([{ correlationId: (await orders.order(late)).payment_id }]);
+    expect(await orders.recorded()).toMatchObject([{ correlationId: (await orders.order(late)).payment_id }]);
   });
 });
 
@@ -69,7 +65,7 @@ describe("the sweeper", { timeout: 240_000 }, () => {
       "fulfilment_succeeded",
       "notification_sent",
     ]);
-    expect(await recorded(orders)).toHaveLength(1);
+    expect(await orders.recorded()).toHaveLength(1);
     expect((await orders.call("GET", "/api/v1/inventory/seat")).body).toEqual({ stock: 9, reserved: 0 });
   });
 
@@ -91,12 +87,12 @@ describe("the sweeper", { timeout: 240_000 }, () => {
     const loser = orders.lose("payment");
     await eventually(() => loser.lost() > 0, { timeoutMs: 60_000 });
     await loser.stop();
-    expect(await recorded(orders)).toHaveLength(1);
+    expect(await orders.recorded()).toHaveLength(1);
     expect((await orders.order(orderId)).status).toBe("reserved");
 
     await orders.start("payment");
     await orders.reaches(orderId, "notified");
-    expect(await recorded(orders)).toMatchObject([{ amountMinor: 1000, refunded: false }]);
+    expect(await orders.recorded()).toMatchObject([{ amountMinor: 1000, refunded: false }]);
   });
 });
 

@@ -16,7 +16,7 @@ import { makePool, type Pool } from "@pricing-engine/postgres";
 import { eventually, infra, makeTestEngine, type SpawnedService, spawnService } from "@pricing-engine/testkit";
 import { stages } from "../../src/config.ts";
 import { entryOf, makeEngineDatabase, silent } from "./database.ts";
-import { type Processor, startProcessor } from "./processor.ts";
+import { type DumpedPayment, type Processor, startProcessor } from "./processor.ts";
 
 export type Stage = (typeof stages)[number];
 export type Answer<Body = Record<string, unknown>> = { status: number; headers: Headers; body: Body };
@@ -36,6 +36,8 @@ export type RunningOrders = AsyncDisposable & {
   pool: Pool;
   api: SpawnedService;
   processors: { default: Processor; fallback: Processor };
+  /** What both processors recorded: a payment on a busy machine may well take the fallback. */
+  recorded(): Promise<DumpedPayment[]>;
   receipts: string;
   deadLetters: DeadLetters;
   start(role: Stage, env?: Record<string, string>): Promise<SpawnedService>;
@@ -176,6 +178,7 @@ export async function startOrders(options: EngineOptions = {}): Promise<RunningO
       pool,
       api,
       processors: { default: cheap, fallback: dear },
+      recorded: async () => (await Promise.all([cheap.dump(), dear.dump()])).flat(),
       receipts,
       deadLetters: makeDeadLetters({ kafka, admin, producer, prefix }),
       start: (role, env) => spawn("orders", role, env),
