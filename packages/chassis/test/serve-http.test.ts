@@ -190,7 +190,7 @@ describe("stopping", () => {
   });
 
   it("lingers: a kept connection gets its answer, and is told to be the last", async () => {
-    const { port, base, lifecycle } = await start({ lingerMs: 400 });
+    const { port, base, lifecycle } = await start({ lingerMs: 3_000 });
     const request = "POST /echo HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
     const kept = createConnection(port, "127.0.0.1");
     kept.write(request);
