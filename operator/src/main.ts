@@ -69,6 +69,8 @@ async function start(
 ): Promise<number> {
   keepYoungSpaceSmall();
   enableCompileCache(openStateDir(options.stateDir).compileCacheDir);
+  const { limitHeapGrowth } = await import("@pricing-engine/chassis/lifecycle");
+  limitHeapGrowth();
   if (options.detach && runtime === "local") {
     const { startDetached } = await import("./cli/start-detached.ts");
     return await startDetached(options, argv, console.log);

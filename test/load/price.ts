@@ -57,8 +57,9 @@ export async function benchPrice(scale: Scale, say: Say): Promise<readonly Row[]
     const entry = new URL("./reference.ts", import.meta.url);
     await using traceSink = await spawnService({ entry });
     const { kafkaBrokers, postgresUrl, redisUrl } = infra.endpoints;
-    say("starting a gateway, a pricing api and two workers");
+    say("starting a gateway, a pricing api and two workers, bundled as in their images");
     await using engine = await startEngine({
+      entries: await makeBundles(["gateway", "pricing"]),
       kafkaBrokers,
       postgresUrl,
       redisUrl,
@@ -75,6 +76,15 @@ export async function benchPrice(scale: Scale, say: Say): Promise<readonly Row[]
   } finally {
     await infra.stop();
   }
+}
+
+/** What runs on Kubernetes: one file for each service. */
+async function makeBundles<const Name extends string>(names: readonly Name[]): Promise<Record<Name, string>> {
+  const root = fileURLToPath(new URL("../..", import.meta.url));
+  const maker = join(root, "hack", "images", "main.ts");
+  await promisify(execFile)(process.execPath, [maker, "--bundle-only", "--only", names.join(",")]);
+  const entries = names.map((name) => [name, join(root, ".run", "images", name, "src", "roles", "main.mjs")]);
+  return Object.fromEntries(entries) as Record<Name, string>;
 }
 
 async function measureDomain(say: Say): Promise<readonly Row[]> {

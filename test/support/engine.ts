@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { makeLogger } from "@pricing-engine/chassis/log";
 import { makeKafka, makeKafkaAdmin, withGroupTopics } from "@pricing-engine/kafka";
 import { parseResource } from "@pricing-engine/operator/parse";
-import { type EnvValue, type Plan, plan, type Role } from "@pricing-engine/operator/plan";
+import { type EnvValue, type Plan, plan, type Role, type ServiceName } from "@pricing-engine/operator/plan";
 import { makePool } from "@pricing-engine/postgres";
 import { makeRedis, pushSettings } from "@pricing-engine/redis";
 import {
@@ -43,6 +43,8 @@ export interface EngineOptions {
   readonly redisUrl?: string;
   /** Leads the services to their database in another way than the test, such as through a proxy. */
   readonly reachPostgres?: (url: string) => string;
+  /** Entry points in place of the sources', such as the bundles that images hold. */
+  readonly entries?: Partial<Record<ServiceName, string>>;
   /** More variables for the processes of a role. */
   readonly env?: Partial<Record<Role, Readonly<Record<string, string>>>>;
 }
@@ -165,7 +167,7 @@ async function wire(
       NODE_COMPILE_CACHE: compileCache,
       ...Object.fromEntries(own),
     };
-    const entry = serviceEntry(workload.service);
+    const entry = options.entries?.[workload.service] ?? serviceEntry(workload.service);
     const spec = { entry, args: [workload.argument], timeoutMs: 120_000 };
     const service = await spawnService({ ...spec, env: { ...env, ...options.env?.[role], ...extra } });
     processes.set(service, role);

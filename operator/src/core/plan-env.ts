@@ -21,12 +21,14 @@ export function commonEnv({ metadata, spec }: PricingEngine): Record<string, Env
 /**
  * How much memory Node and glibc may take, wherever the process runs (docs/decisions/0008). The young generation grows to 32 MB and more by
  * itself. 4 MB do for processes that work now and then; in the gateway a request's garbage would outlive its first collections and grow old:
- * twice the CPU per hit, and more memory, not less. glibc would keep up to eight heaps per core for threads that hardly allocate.
+ * twice the CPU per hit, and more memory, not less. glibc would keep up to eight heaps per core for threads that hardly allocate; and
+ * pieces of 32 KB, which V8's compilers take and leave, would break up its one heap: they are mapped by themselves and go back at once.
  */
 export function memoryEnv(role: Role): Record<string, EnvValue> {
   return {
     NODE_OPTIONS: value(`--max-semi-space-size=${role === "gateway" ? 8 : 4}`),
-    MALLOC_ARENA_MAX: value("2"),
+    MALLOC_ARENA_MAX: value("1"),
+    MALLOC_MMAP_THRESHOLD_: value("32768"),
   };
 }
 
