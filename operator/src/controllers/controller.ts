@@ -12,6 +12,7 @@ import type { EventRecorder } from "../kube/events.ts";
 import { makeInformer } from "../kube/informer.ts";
 import { deniedReason } from "../kube/kube-error.ts";
 import { resourceTypes } from "../kube/resource-types.ts";
+import type { KubeObject } from "../kube/types.ts";
 import { makeWorkQueue } from "../kube/work-queue.ts";
 import type { ObjectCache } from "../runtime/kubernetes/object-cache.ts";
 import type { EngineMetrics } from "./engine-metrics.ts";
@@ -51,6 +52,9 @@ export function makeController(deps: ControllerDeps): Controller {
   const { cache, fenced, kube, logger, namespace, recorder } = deps;
   const sessions = new Map<string, { readonly name: string; readonly session: EngineSession }>();
 
+  /** Of each engine, what was asked for when it was last looked at. */
+  const seen = new Map<string, string>();
+
   const queue = makeWorkQueue<string>({
     name: "pricingengine",
     concurrency: 4,
@@ -65,7 +69,14 @@ export function makeController(deps: ControllerDeps): Controller {
     type: resourceTypes.pricingEngines,
     namespace,
     logger,
-    onChange: (uid) => queue.add(uid),
+    onChange(uid, object, change) {
+      // The status is our own word.
+      const asked = change === "deleted" ? undefined : JSON.stringify(whatIsAsked(object));
+      if (asked !== undefined && seen.get(uid) === asked) return;
+      if (asked === undefined) seen.delete(uid);
+      else seen.set(uid, asked);
+      queue.add(uid);
+    },
   });
 
   async function reconcile(uid: string): Promise<{ requeueAfterMs?: number } | undefined> {
@@ -124,4 +135,10 @@ export function makeController(deps: ControllerDeps): Controller {
       await Promise.all([...sessions.keys()].map(end));
     },
   };
+}
+
+/** `generation` counts the changes of the spec. */
+function whatIsAsked({ metadata }: KubeObject): unknown {
+  const { annotations, deletionTimestamp, finalizers, generation } = metadata;
+  return [generation, annotations, finalizers, deletionTimestamp];
 }

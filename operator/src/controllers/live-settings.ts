@@ -16,10 +16,10 @@ export function makeLiveSettings({ runtime, plan, verdicts }: LiveSettingsDeps):
 
   function write(): Promise<void> {
     const known = verdicts();
-    const { settings, settingsHash } = plan();
-    if (known === undefined) return runtime.applySettings(settings, settingsHash);
+    const { settings, settingsHash: lasting } = plan();
+    if (known === undefined) return runtime.applySettings(settings, { lasting, whole: lasting });
     const live = withVerdicts(settings, known);
-    return runtime.applySettings(live, `${settingsHash} ${JSON.stringify(live.payment.verdicts)}`);
+    return runtime.applySettings(live, { lasting, whole: `${lasting} ${JSON.stringify(live.payment.verdicts)}` });
   }
 
   return () => {

@@ -2,13 +2,11 @@ import type { KubeAccess } from "./access.ts";
 import { makeCredentials } from "./credentials.ts";
 import { isConflict, isNotFound } from "./kube-error.ts";
 import { listAll } from "./list.ts";
+import { fieldManager } from "./owned-fields.ts";
 import { resourceTypeOf, resourceTypes } from "./resource-types.ts";
 import { type CallOptions, makeTransport } from "./transport.ts";
 import type { KubeObject, ResourceType } from "./types.ts";
 import { readWatch, type WatchEvent } from "./watch-events.ts";
-
-/** Owns, in server-side apply, the fields that we set; it never changes, or old fields would stay behind. */
-export const fieldManager = "pricing-engine-operator";
 
 export interface KubeList {
   readonly items: KubeObject[];

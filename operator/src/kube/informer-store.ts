@@ -1,3 +1,4 @@
+import { withoutManagedFields } from "./owned-fields.ts";
 import type { KubeObject } from "./types.ts";
 
 export type Change = "added" | "modified" | "deleted";
@@ -45,10 +46,4 @@ export function makeInformerStore(onChange: (uid: string, object: KubeObject, ch
       else put(object);
     },
   };
-}
-
-/** Often half of an object, and of no use to us. */
-function withoutManagedFields(object: KubeObject): KubeObject {
-  const { managedFields: _, ...metadata } = object.metadata;
-  return { ...object, metadata: { ...metadata, name: object.metadata.name } };
 }

@@ -19,7 +19,18 @@ export interface ObjectMeta {
   /** RFC 3339. */
   readonly creationTimestamp?: string;
   readonly deletionTimestamp?: string;
+  /** Who set which fields. */
+  readonly managedFields?: readonly ManagedFields[];
+  /** In their place, in what an informer keeps: see `ownedFieldsOf`. */
+  readonly ownedFields?: string;
   readonly [field: string]: unknown;
+}
+
+export interface ManagedFields {
+  readonly manager?: string;
+  readonly operation?: string;
+  readonly subresource?: string;
+  readonly fieldsV1?: object;
 }
 
 export interface OwnerReference {

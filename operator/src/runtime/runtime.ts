@@ -24,6 +24,14 @@ export class StillWaiting extends Error {
   }
 }
 
+/** Tells whether settings changed. */
+export interface SettingsHash {
+  /** Of what the resource says: processes that start have to know it. */
+  readonly lasting: string;
+  /** With the prober's verdicts: advice of a few seconds, for processes that run. */
+  readonly whole: string;
+}
+
 /** What the reconciler needs of the place that an engine runs in. Every call is idempotent and may be repeated. */
 export interface Runtime {
   ensureTopics(topics: readonly TopicPlan[]): Promise<void>;
@@ -33,8 +41,8 @@ export interface Runtime {
   claimDatabase(): Promise<string | undefined>;
   migrate(service: ServiceName): Promise<void>;
   ensurePartitions(plans: readonly PartitionsPlan[]): Promise<readonly PartitionStatus[]>;
-  /** Hands live settings to new processes and running ones. `hash` tells whether they changed. */
-  applySettings(settings: EngineSettings, hash: string): Promise<void>;
+  /** Hands live settings to new processes and running ones. */
+  applySettings(settings: EngineSettings, hash: SettingsHash): Promise<void>;
   /** The number of a workload with `scale` is its own once it is there: `replicas` is for the first time alone. */
   applyWorkloads(workloads: readonly Workload[]): Promise<void>;
   replicas(): readonly ReplicaOfRole[];

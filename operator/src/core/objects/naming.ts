@@ -18,13 +18,15 @@ export function deploymentName({ resource }: Pick<ObjectContext, "resource">, ro
   return `${resource.metadata.name}-${role}`;
 }
 
+export const managedByLabel = "app.kubernetes.io/managed-by";
+
 /** Of every object of the engine. */
 export function engineLabels({ resource }: Pick<ObjectContext, "resource">): Record<string, string> {
   return {
     "app.kubernetes.io/name": "pricing-engine",
     "app.kubernetes.io/instance": resource.metadata.name,
     "app.kubernetes.io/part-of": "pricing-engine",
-    "app.kubernetes.io/managed-by": managedBy,
+    [managedByLabel]: managedBy,
   };
 }
 

@@ -1,10 +1,12 @@
 /**
  * Makes objects what they should be, by server-side apply, and only when there is something to do: an object is applied when what
- * we want has changed, when it is gone, or when it is no longer what the API server made of our last apply (drift).
+ * we want has changed, when it is gone, or when a field that we had set has been changed or taken away since (drift). What others
+ * add, such as the annotation of `kubectl rollout restart`, is theirs.
  */
 import { createHash } from "node:crypto";
 import type { Manifest } from "../../core/objects/manifest.ts";
 import type { Kube } from "../../kube/client.ts";
+import { ownedFieldsOf } from "../../kube/owned-fields.ts";
 import { resourceTypeOf } from "../../kube/resource-types.ts";
 import type { KubeObject } from "../../kube/types.ts";
 import type { ObjectCache } from "./object-cache.ts";
@@ -21,8 +23,8 @@ export interface Applier {
 
 interface Remembered {
   readonly wanted: string;
-  /** Of the object as our last apply left it. */
-  readonly left: string;
+  /** The fields that were ours after our last apply. */
+  readonly owned: string | undefined;
   readonly resourceVersion: string | undefined;
   readonly atMs: number;
 }
@@ -46,7 +48,7 @@ export function makeApplier(deps: {
     if (seen === undefined) return isFresh || !isCached(manifest) ? undefined : "drifted";
     if (seen.metadata.resourceVersion === before.resourceVersion) return undefined;
     if (isFresh || seen.metadata.deletionTimestamp !== undefined) return undefined;
-    return fingerprint(seen, manifest) === before.left ? undefined : "drifted";
+    return ownedFieldsOf(seen) === before.owned ? undefined : "drifted";
   }
 
   return {
@@ -58,7 +60,7 @@ export function makeApplier(deps: {
       const object = await deps.kube.apply(manifest);
       known.set(key, {
         wanted,
-        left: fingerprint(object, manifest),
+        owned: ownedFieldsOf(object),
         resourceVersion: object.metadata.resourceVersion,
         atMs: deps.nowMs(),
       });
@@ -70,16 +72,6 @@ export function makeApplier(deps: {
 /** HTTPRoutes are not watched: their kind may not exist. */
 function isCached({ kind }: Manifest): boolean {
   return kind !== "HTTPRoute";
-}
-
-/** Of what a person could have changed: not of what the API server or other controllers add. */
-function fingerprint(object: KubeObject, manifest: Manifest): string {
-  const { labels = {}, ownerReferences } = object.metadata;
-  const ours = Object.fromEntries(Object.keys(manifest.metadata.labels ?? {}).map((name) => [name, labels[name]]));
-  const { spec, data, automountServiceAccountToken } = object as { spec?: object; data?: object } & KubeObject;
-  const { replicas, ...rest } = (spec ?? {}) as { replicas?: number };
-  const wantsReplicas = "replicas" in ((manifest.spec as object | undefined) ?? {});
-  return digest([ours, ownerReferences, rest, wantsReplicas ? replicas : null, data, automountServiceAccountToken]);
 }
 
 function digest(value: unknown): string {

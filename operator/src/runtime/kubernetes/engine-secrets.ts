@@ -114,7 +114,11 @@ async function ensureOwnSecrets(
       source.secretRef === undefined ? [] : [[source.name, get(source.secretRef.name, "token")]],
     ),
   );
-  await kube.apply(secretOf(context, sourceTokensName(name), { "tokens.json": JSON.stringify(tokens) }));
+  const wanted = { "tokens.json": JSON.stringify(tokens) };
+  const found = await kube.find(resourceTypes.secrets, sourceTokensName(name), context.resource.metadata.namespace);
+  if (found === undefined || decode(found)["tokens.json"] !== wanted["tokens.json"]) {
+    await kube.apply(secretOf(context, sourceTokensName(name), wanted));
+  }
   return [signing, adminKey, tokens];
 }
 

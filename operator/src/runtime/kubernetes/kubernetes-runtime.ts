@@ -84,6 +84,7 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
     redis: servers.redis,
     prefix: `${namespace}.${name}.`,
     context,
+    onRepair: options.onRepair,
   });
   const urlOf = (role: Role): string =>
     `http://${deploymentName({ resource }, role)}.${namespace}.svc:${String(ports.http)}`;

@@ -4,6 +4,7 @@
  */
 import type { Logger } from "@pricing-engine/chassis/log";
 import { managedBy } from "../../core/objects/manifest.ts";
+import { managedByLabel } from "../../core/objects/naming.ts";
 import type { Kube } from "../../kube/client.ts";
 import { type Informer, makeInformer } from "../../kube/informer.ts";
 import { resourceTypes } from "../../kube/resource-types.ts";
@@ -69,7 +70,7 @@ export function makeObjectCache(options: {
       kube,
       type,
       namespace,
-      ...(isForeignToo ? {} : { labelSelector: `app.kubernetes.io/managed-by=${managedBy}` }),
+      ...(isForeignToo ? {} : { labelSelector: `${managedByLabel}=${managedBy}` }),
       logger,
       onChange(_uid, object, change) {
         const ofKind = objects.get(type.kind);
