@@ -25,13 +25,14 @@ export default defineConfig({
       },
       // Need helm, so `npm test` leaves them to `pnpm test:charts`.
       { test: { name: "charts", include: ["**/*.charts.ts"], exclude, testTimeout: 60_000 } },
-      // On a real kube-apiserver and etcd: where KUBEBUILDER_ASSETS points, or what `pnpm envtest` built.
+      // On a real kube-apiserver and etcd: where KUBEBUILDER_ASSETS points, or what `pnpm envtest` built. And on an engine's
+      // real servers, for what the operator does there.
       {
         test: {
           name: "operator",
           include: ["**/*.operator.ts"],
           exclude,
-          globalSetup: ["./packages/testkit/src/api-server-setup.ts"],
+          globalSetup: ["./packages/testkit/src/api-server-setup.ts", "./packages/testkit/src/global-setup.ts"],
           testTimeout: 120_000,
           hookTimeout: 240_000,
           maxWorkers: 2,

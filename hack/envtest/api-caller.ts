@@ -9,6 +9,7 @@ export interface ApiAnswer {
 
 /** Plain calls, beside the operator's own client: what tests arrange and look at. */
 export interface ApiCaller {
+  /** A body that is a string is sent as it is. */
   call(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<ApiAnswer>;
   /** What `kubectl get` shows of a list. */
   table(path: string): Promise<{ columns: readonly string[]; rows: readonly (readonly unknown[])[] }>;
@@ -36,7 +37,7 @@ export function makeApiCaller({ url, token, caPem }: Pick<ApiServerAccess, "url"
         );
       });
       outgoing.once("error", reject);
-      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+      outgoing.end(body === undefined || typeof body === "string" ? body : JSON.stringify(body));
     });
   return {
     call,

@@ -1,10 +1,8 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { type ApiAnswer, makeApiCaller } from "@pricing-engine/hack/envtest";
 import { parseResource } from "@pricing-engine/operator/parse";
-import { apiServer, eventually, makeTestNamespace } from "@pricing-engine/testkit";
+import { apiServer, makeTestNamespace } from "@pricing-engine/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parse, stringify } from "yaml";
+import { stringify } from "yaml";
 
 /** What is wrong in it, as a JSON value put at a path of the good resource; undefined takes the field away. */
 type Change = readonly [path: string, value: unknown];
@@ -98,7 +96,6 @@ function withChange([path, value]: Change): typeof good {
   return copy;
 }
 
-const crd = parse(readFileSync(join(import.meta.dirname, "../../crds/pricing-engine.dev_pricingengines.yaml"), "utf8"));
 const crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const dry = "?dryRun=All&fieldValidation=Strict";
 
@@ -108,9 +105,6 @@ let engines: string;
 beforeAll(async () => {
   good.metadata.namespace = await makeTestNamespace();
   engines = `/apis/pricing-engine.dev/v1alpha1/namespaces/${good.metadata.namespace}/pricingengines`;
-  // Other files need it too.
-  expect([201, 409]).toContain((await server.call("POST", crds, crd)).status);
-  await eventually(async () => expect(await server.call("GET", engines)).toMatchObject({ status: 200 }));
 });
 
 afterAll(() => server.close());

@@ -1,0 +1,222 @@
+/** The operator as a process of its own on a real API server, with an engine's real servers, and its rights as in the chart. */
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { kubeconfigOf, makeApiCaller } from "@pricing-engine/hack/envtest";
+import {
+  apiServer,
+  eventually,
+  infra,
+  makeTestDatabase,
+  makeTestNamespace,
+  type SpawnedService,
+  spawnService,
+  type TestDatabase,
+} from "@pricing-engine/testkit";
+import { parse } from "yaml";
+import { apiVersion, kind } from "../../src/api/resource.ts";
+import type { Condition, EngineStatus } from "../../src/api/status.ts";
+import type { Kube } from "../../src/kube/client.ts";
+import { resourceTypes } from "../../src/kube/resource-types.ts";
+import type { KubeObject } from "../../src/kube/types.ts";
+import { makeTestKube } from "../kube/setup.ts";
+import { type Nodes, startNodes } from "./nodes.ts";
+
+const root = join(import.meta.dirname, "../../..");
+
+/** A rule of RBAC. */
+export interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+export interface OperatorOptions {
+  /** A proxy's, in the path to the API server. */
+  readonly url?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Another entry than the sources', such as the bundle of the image. */
+  readonly entry?: string;
+}
+
+/** A namespace with an operator's rights in it, and with what a cluster does by itself. */
+export interface Place {
+  readonly namespace: string;
+  /** An admin's. */
+  readonly kube: Kube;
+  readonly nodes: Nodes;
+  /** Ready when its first lists are in. Stopped with the place. */
+  startOperator(options?: OperatorOptions): Promise<SpawnedService>;
+  /** Frees the lease of an operator that was killed: the next one need not wait for its end. */
+  freeLease(): Promise<void>;
+  /** With tables, as migrations leave them; dropped with the place. */
+  makeDatabase(): Promise<TestDatabase>;
+  /** What runs when the place is closed, last in, first out. */
+  defer(close: () => Promise<unknown>): void;
+  close(): Promise<void>;
+}
+
+/** @param rules of the operator; default: all of the chart's */
+export async function makePlace(rules: readonly Rule[] = chartRules()): Promise<Place> {
+  const namespace = await makeTestNamespace();
+  const closers: (() => Promise<unknown>)[] = [];
+  const kube = makeTestKube();
+  closers.push(() => kube.close());
+  await grant(namespace, rules);
+  const nodes = await startNodes(kube, namespace);
+  closers.push(() => nodes.close());
+  let operators = 0;
+  return {
+    namespace,
+    kube,
+    nodes,
+    async startOperator({ entry = join(root, "operator/src/main.ts"), env = {}, ...where } = {}) {
+      operators++;
+      const folder = mkdtempSync(join(tmpdir(), "pricing-engine-operator-"));
+      const KUBECONFIG = join(folder, "kubeconfig");
+      writeFileSync(KUBECONFIG, kubeconfigOf(apiServer(), { user: "operator", ...where }));
+      const operator = await spawnService({
+        entry,
+        args: ["controller"],
+        env: {
+          KUBECONFIG,
+          POD_NAME: `operator-${operators}`,
+          IMAGE_TAG: "test",
+          LEASE_NAMESPACE: namespace,
+          WATCH_NAMESPACE: namespace,
+          HEALTH_PORT: "0",
+          ...env,
+        },
+      });
+      closers.push(async () => {
+        await operator.stop();
+        rmSync(folder, { recursive: true, force: true });
+      });
+      return operator;
+    },
+    freeLease: () => kube.delete(resourceTypes.leases, "pricing-engine-operator", namespace),
+    async makeDatabase() {
+      const database = await makeTestDatabase({ template: "engine", migrate: migrateAll });
+      closers.push(() => database.drop());
+      return database;
+    },
+    defer: (close) => void closers.push(close),
+    async close() {
+      for (const close of closers.splice(0).reverse()) await close();
+    },
+  };
+}
+
+/** What the Jobs would do. */
+async function migrateAll(url: string): Promise<void> {
+  for (const service of ["pricing", "payment"]) {
+    const entry = join(root, `services/${service}/src/main.ts`);
+    const env = { PATH: process.env.PATH, POSTGRES_URL: url };
+    await promisify(execFile)(process.execPath, [entry, "migrate"], { env, timeout: 60_000 });
+  }
+}
+
+/** What the chart gives the operator: in the namespaces that it looks after, and for its lease. */
+export function chartRules(): readonly Rule[] {
+  const read = (file: string) => readFileSync(join(root, "charts/pricing-engine-operator/templates", file), "utf8");
+  const [, inNamespaces = ""] = /define "operator\.rules" -\}\}\n(.*?)\{\{- end/s.exec(read("_helpers.tpl")) ?? [];
+  const [, forLease = ""] = /-leader\n.*?\nrules:\n(.*?)---/s.exec(read("rbac.yaml")) ?? [];
+  const rules = [parse(inNamespaces), parse(forLease)] as (Rule[] | null)[];
+  if (!rules.every((some) => some !== null && some.length > 1)) throw new Error("the chart's rules were not found");
+  return rules.flatMap((some) => some ?? []);
+}
+
+async function grant(namespace: string, rules: readonly Rule[]): Promise<void> {
+  const api = makeApiCaller(apiServer());
+  const group = "rbac.authorization.k8s.io";
+  const metadata = { name: "operator", namespace };
+  const base = `/apis/${group}/v1/namespaces/${namespace}`;
+  const roleRef = { apiGroup: group, kind: "Role", name: "operator" };
+  const subjects = [{ apiGroup: group, kind: "User", name: "operator" }];
+  const answers = [
+    await api.call("POST", `${base}/roles`, { apiVersion: `${group}/v1`, kind: "Role", metadata, rules }),
+    await api.call("POST", `${base}/rolebindings`, {
+      ...{ apiVersion: `${group}/v1`, kind: "RoleBinding" },
+      metadata,
+      roleRef,
+      subjects,
+    }),
+  ];
+  api.close();
+  for (const { body, status } of answers) if (status !== 201) throw new Error(`no rights: ${body.message}`);
+}
+
+export type Spec = Readonly<Record<string, unknown>>;
+
+/** The servers of this run, by the Secrets `postgres` and `redis`. */
+export function serversOf(): Spec {
+  return {
+    kafka: { brokers: [infra().kafkaBrokers], topics: { partitions: 3, replicationFactor: 1 } },
+    postgres: { primary: { secretRef: { name: "postgres" } } },
+    redis: { secretRef: { name: "redis" } },
+  };
+}
+
+export function aSecret({ namespace }: Pick<Place, "namespace">, name: string, values: Record<string, string>): KubeObject {
+  return { apiVersion: "v1", kind: "Secret", metadata: { name, namespace }, stringData: values };
+}
+
+/** Makes the Secrets `postgres`, of a database of its own, and `redis`. */
+export async function makeSecrets(place: Place): Promise<TestDatabase> {
+  const database = await place.makeDatabase();
+  await place.kube.create(resourceTypes.secrets, aSecret(place, "postgres", { url: database.url }));
+  await place.kube.create(resourceTypes.secrets, aSecret(place, "redis", { url: infra().redisUrl }));
+  return database;
+}
+
+export function anEngine({ namespace }: Pick<Place, "namespace">, spec: Spec, name = "shop"): KubeObject {
+  return { apiVersion, kind, metadata: { name, namespace }, spec: { ...serversOf(), ...spec } };
+}
+
+export async function createEngine(place: Place, spec: Spec, name?: string): Promise<KubeObject> {
+  return await place.kube.create(resourceTypes.pricingEngines, anEngine(place, spec, name));
+}
+
+export async function patchEngine({ kube, namespace }: Place, patch: object, name = "shop"): Promise<KubeObject> {
+  return await kube.mergePatch(resourceTypes.pricingEngines, name, namespace, patch);
+}
+
+/** The engine as the API server has it. */
+export interface SeenEngine {
+  readonly object: KubeObject;
+  readonly status: Partial<EngineStatus>;
+  condition(type: string): Condition | undefined;
+}
+
+export async function seeEngine({ kube, namespace }: Place, name = "shop"): Promise<SeenEngine> {
+  const object = await kube.find(resourceTypes.pricingEngines, name, namespace);
+  if (object === undefined) throw new Error(`there is no engine ${name}`);
+  const status = (object.status ?? {}) as Partial<EngineStatus>;
+  return { object, status, condition: (type) => status.conditions?.find((one) => one.type === type) };
+}
+
+/** Waits for it; says the whole status when it does not come. */
+export async function engineBecomes(
+  place: Place,
+  isSo: (engine: SeenEngine) => boolean,
+  { name = "shop", timeoutMs = 30_000 }: { readonly name?: string; readonly timeoutMs?: number } = {},
+): Promise<SeenEngine> {
+  return await eventually(
+    async () => {
+      const engine = await seeEngine(place, name);
+      if (!isSo(engine)) throw new Error(`${isSo.toString()} of ${JSON.stringify(engine.status, undefined, 1)}`);
+      return engine;
+    },
+    { timeoutMs },
+  );
+}
+
+export const isReady = ({ condition, object, status }: SeenEngine): boolean =>
+  condition("Ready")?.status === "True" && status.observedGeneration === object.metadata.generation;
+
+export async function eventsOf({ kube, namespace }: Place, reason: string): Promise<readonly KubeObject[]> {
+  const { items } = await kube.list(resourceTypes.events, { namespace });
+  return items.filter((event) => event.reason === reason);
+}
