@@ -38,7 +38,9 @@ function eventOf({ message, reason, status, type }: Condition, severity: KubeEve
   return { type: severity, reason: name, note: message, action: reason };
 }
 
-function isBad({ type, status }: Condition): boolean {
+function isBad({ reason, type, status }: Condition): boolean {
+  // A person has to give the right. What is not Ready for it says so by itself.
+  if (reason === "Forbidden" && status === "False" && type !== "Ready" && !quiet.has(type)) return true;
   switch (type) {
     case "Stalled":
       return status === "True";

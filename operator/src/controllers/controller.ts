@@ -70,7 +70,8 @@ export function makeController(deps: ControllerDeps): Controller {
     namespace,
     logger,
     onChange(uid, object, change) {
-      // The status is our own word.
+      sessions.get(uid)?.session.saw(object);
+      // The status is our own word, and no reason to look again.
       const asked = change === "deleted" ? undefined : JSON.stringify(whatIsAsked(object));
       if (asked !== undefined && seen.get(uid) === asked) return;
       if (asked === undefined) seen.delete(uid);

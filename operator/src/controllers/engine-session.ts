@@ -44,6 +44,8 @@ export interface EngineSessionDeps {
 export interface EngineSession {
   /** Takes the object as the newest. Resolves with when to call again, if nothing happens before. */
   reconcile(object: KubeObject): Promise<{ readonly requeueAfterMs: number }>;
+  /** The object as the API server has it now, also when nobody but us changed it. */
+  saw(object: KubeObject): void;
   status(): EngineStatus | undefined;
   close(): Promise<void>;
 }
@@ -231,6 +233,7 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
       running?.engine.refuse(policyRefusal);
       return { requeueAfterMs: isJudged ? secretsEveryMs : unjudgedEveryMs };
     },
+    saw: (object) => writer.saw(object),
     status: () => latest,
     async close() {
       closed = true;

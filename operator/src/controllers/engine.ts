@@ -17,7 +17,7 @@ import { routeOf } from "../core/failover.ts";
 import { type Plan, type PlanContext, plan, type Role } from "../core/plan.ts";
 import type { ScaleDecision } from "../core/scale.ts";
 import { summarize } from "../core/summary.ts";
-import { deniedReason } from "../kube/kube-error.ts";
+import { deniedReason, deniedRetryMs } from "../kube/kube-error.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { makeDecisionJournal } from "./decision-journal.ts";
 import { makeFailover } from "./failover.ts";
@@ -56,8 +56,6 @@ export interface Engine {
 
 const pruneEveryMs = 600_000;
 const firstRetryMs = 50;
-/** A call that is forbidden stays so until a person does something: no use in asking every other second. */
-const deniedRetryMs = 30_000;
 
 export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
   const { runtime, logger } = deps;

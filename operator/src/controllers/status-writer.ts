@@ -8,10 +8,13 @@ import type { EngineStatus } from "../api/status.ts";
 import type { Kube } from "../kube/client.ts";
 import { isNotFound } from "../kube/kube-error.ts";
 import { resourceTypes } from "../kube/resource-types.ts";
+import type { KubeObject } from "../kube/types.ts";
 
 export interface StatusWriter {
   /** @param generation of the resource that the status is about */
   write(status: EngineStatus, generation: number): void;
+  /** What the API server has: where that is not what was written last, such as what a former leader still sent, it is put right. */
+  saw(object: KubeObject): void;
   /** Writes what is left. */
   close(): Promise<void>;
 }
@@ -29,7 +32,8 @@ export function makeStatusWriter(deps: {
 }): StatusWriter {
   const { kube, logger, name, namespace } = deps;
   let latest: { readonly status: EngineStatus; readonly generation: number } | undefined;
-  let written = { urgent: "", whole: "", atMs: Number.NEGATIVE_INFINITY };
+  let written = { urgent: "", whole: "", stored: "", atMs: Number.NEGATIVE_INFINITY };
+  let stored = "";
   let timer: NodeJS.Timeout | undefined;
   let dueAtMs = Number.POSITIVE_INFINITY;
   let sending: Promise<void> = Promise.resolve();
@@ -54,11 +58,16 @@ export function makeStatusWriter(deps: {
     const { generation, status } = latest;
     const document = toDocument(status, generation);
     const whole = JSON.stringify(document);
-    if (whole === written.whole) return;
+    if (whole === written.whole && stored === written.stored) return;
     try {
       const metadata = { name, namespace };
-      await kube.applyStatus(resourceTypes.pricingEngines, { apiVersion, kind, metadata, status: document });
-      written = { urgent: urgentOf(status, generation), whole, atMs: performance.now() };
+      const answer = await kube.applyStatus(resourceTypes.pricingEngines, {
+        ...{ apiVersion, kind },
+        metadata,
+        status: document,
+      });
+      stored = JSON.stringify(answer.status);
+      written = { urgent: urgentOf(status, generation), whole, stored, atMs: performance.now() };
       nextRetryMs = retryMs.first;
     } catch (error) {
       if (isNotFound(error)) return;
@@ -74,6 +83,12 @@ export function makeStatusWriter(deps: {
       latest = { status, generation };
       if (urgentOf(status, generation) !== written.urgent) schedule(gatherMs);
       else schedule(Math.max(gatherMs, written.atMs + figuresEveryMs - performance.now()));
+    },
+    saw(object) {
+      if (latest === undefined) return;
+      stored = JSON.stringify(object.status);
+      // Word of our own writes comes late: what is seen after a moment counts.
+      if (stored !== written.stored) schedule(gatherMs);
     },
     async close() {
       closed = true;

@@ -32,6 +32,9 @@ export const isNotFound = (error: unknown): boolean => error instanceof KubeErro
 export const deniedReason = (error: unknown): string | undefined =>
   error instanceof KubeError && error.status === 403 ? "Forbidden" : undefined;
 
+/** What is forbidden stays so until a person does something: no use in asking every other second. */
+export const deniedRetryMs = 30_000;
+
 /** Somebody else wrote since we read: read again. Not what a `create` says of a name that is taken. */
 export const isConflict = (error: unknown): boolean =>
   error instanceof KubeError && error.status === 409 && error.reason !== "AlreadyExists";

@@ -1,21 +1,32 @@
-import { type GuardedRedis, makeRedis, settingsKey } from "@pricing-engine/redis";
-import { eventually, infra } from "@pricing-engine/testkit";
+import type { GuardedRedis } from "@pricing-engine/redis";
+import { eventually } from "@pricing-engine/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { resourceTypes } from "../../src/kube/resource-types.ts";
 import type { KubeObject, ResourceType } from "../../src/kube/types.ts";
-import { quiet } from "../kube/setup.ts";
-import { createEngine, engineBecomes, eventsOf, isReady, makePlace, makeSecrets, type Place, seeEngine } from "./setup.ts";
+import {
+  createEngine,
+  engineBecomes,
+  eventsOf,
+  getObject,
+  isReady,
+  makePlace,
+  makeSecrets,
+  openRedis,
+  type Place,
+  parseSettings,
+  repairedWithin,
+  seeEngine,
+  settingsInMap,
+  settingsInRedis,
+} from "./setup.ts";
 
 const { configMaps, deployments, horizontalPodAutoscalers, podDisruptionBudgets, services } = resourceTypes;
-/** Until a change is seen, what our own write made of the cache is over, and a pass has come. */
-const repairedWithin = { timeoutMs: 15_000 };
 let place: Place;
 let redis: GuardedRedis;
 
 beforeAll(async () => {
   place = await makePlace();
-  redis = makeRedis({ url: infra().redisUrl, logger: quiet });
-  place.defer(() => redis.close());
+  redis = openRedis(place);
   await makeSecrets(place);
   await place.startOperator();
   await createEngine(place, { pricing: { workers: { min: 1, max: 3 } } });
@@ -23,11 +34,7 @@ beforeAll(async () => {
 });
 afterAll(() => place?.close());
 
-const get = async (type: ResourceType, name: string): Promise<KubeObject> => {
-  const found = await place.kube.find(type, name, place.namespace);
-  if (found === undefined) throw new Error(`${type.kind} ${name} is not there`);
-  return found;
-};
+const get = (type: ResourceType, name: string): Promise<KubeObject> => getObject(place, type, name);
 const patch = (type: ResourceType, name: string, body: object) =>
   place.kube.mergePatch(type, name, place.namespace, body);
 const repairsOf = async (what: string): Promise<number> =>
@@ -99,29 +106,20 @@ describe("an object that somebody deletes", () => {
 
 describe("live settings", () => {
   const name = "shop-settings";
-  const documentOf = ({ data }: KubeObject) =>
-    JSON.parse((data as { "settings.json": string })["settings.json"]) as {
-      epoch: number;
-      settings: { pricing: { cacheTtlMs: number } };
-    };
-  const inRedis = (): Promise<string | null> =>
-    redis.guarded((client) => client.get(settingsKey(`${place.namespace}.shop.`)));
-
   it.each([
     ["another value", (text: string) => text.replace('"cacheTtlMs":60000', '"cacheTtlMs":1')],
     ["a term of the far future", (text: string) => text.replace(/"epoch":\d+/, '"epoch":4000000')],
     ["what is no JSON", () => "{"],
   ])("are put right when their ConfigMap was edited to %s", async (_what, edit) => {
-    const { data } = await get(configMaps, name);
-    const edited = edit((data as { "settings.json": string })["settings.json"]);
+    const edited = edit(await settingsInMap(place));
     await patch(configMaps, name, { data: { "settings.json": edited } });
     await eventually(async () => {
-      const text = ((await get(configMaps, name)).data as { "settings.json": string })["settings.json"];
+      const text = await settingsInMap(place);
       expect(text).not.toBe(edited);
       // A pod that starts with the file goes on with what comes through Redis.
-      expect(await inRedis()).toBe(text);
+      expect(await settingsInRedis(place, redis)).toBe(text);
     }, repairedWithin);
-    expect(documentOf(await get(configMaps, name)).settings.pricing.cacheTtlMs).toBe(60_000);
+    expect(parseSettings(await settingsInMap(place)).settings.pricing.cacheTtlMs).toBe(60_000);
     const { condition } = await seeEngine(place);
     expect(condition("SettingsApplied")).toMatchObject({ status: "True" });
   });
@@ -129,7 +127,7 @@ describe("live settings", () => {
   it("are written again when their ConfigMap was deleted, and it was said", async () => {
     await place.kube.delete(configMaps, name, place.namespace);
     await eventually(async () => {
-      expect(await inRedis()).toBe(((await get(configMaps, name)).data as { "settings.json": string })["settings.json"]);
+      expect(await settingsInRedis(place, redis)).toBe(await settingsInMap(place));
     }, repairedWithin);
     await eventually(async () => (await repairsOf(`ConfigMap ${name}`)) === 1);
   });

@@ -4,7 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { makeLogger } from "@pricing-engine/chassis/log";
 import { kubeconfigOf, makeApiCaller } from "@pricing-engine/hack/envtest";
+import { type GuardedRedis, makeRedis, settingsKey } from "@pricing-engine/redis";
 import {
   apiServer,
   eventually,
@@ -20,7 +22,7 @@ import { apiVersion, kind } from "../../src/api/resource.ts";
 import type { Condition, EngineStatus } from "../../src/api/status.ts";
 import type { Kube } from "../../src/kube/client.ts";
 import { resourceTypes } from "../../src/kube/resource-types.ts";
-import type { KubeObject } from "../../src/kube/types.ts";
+import type { KubeObject, ResourceType } from "../../src/kube/types.ts";
 import { makeTestKube } from "../kube/setup.ts";
 import { type Nodes, startNodes } from "./nodes.ts";
 
@@ -150,33 +152,42 @@ async function grant(namespace: string, rules: readonly Rule[]): Promise<void> {
 
 export type Spec = Readonly<Record<string, unknown>>;
 
-/** The servers of this run, by the Secrets `postgres` and `redis`. */
-export function serversOf(): Spec {
+/** The servers of this run, by the Secrets `<engine>-postgres` and `redis`. */
+function serversOf(name: string): Spec {
   return {
     kafka: { brokers: [infra().kafkaBrokers], topics: { partitions: 3, replicationFactor: 1 } },
-    postgres: { primary: { secretRef: { name: "postgres" } } },
+    postgres: { primary: { secretRef: { name: `${name}-postgres` } } },
     redis: { secretRef: { name: "redis" } },
   };
 }
 
-export function aSecret({ namespace }: Pick<Place, "namespace">, name: string, values: Record<string, string>): KubeObject {
+function aSecret({ namespace }: Pick<Place, "namespace">, name: string, values: Record<string, string>): KubeObject {
   return { apiVersion: "v1", kind: "Secret", metadata: { name, namespace }, stringData: values };
 }
 
-/** Makes the Secrets `postgres`, of a database of its own, and `redis`. */
-export async function makeSecrets(place: Place): Promise<TestDatabase> {
+export async function applySecret(place: Place, name: string, values: Record<string, string>): Promise<void> {
+  const { kube, namespace } = place;
+  const found = await kube.find(resourceTypes.secrets, name, namespace);
+  if (found === undefined) await kube.create(resourceTypes.secrets, aSecret(place, name, values));
+  else await kube.mergePatch(resourceTypes.secrets, name, namespace, { data: null, stringData: values });
+}
+
+/** Makes the Secrets of an engine: `<engine>-postgres`, of a database of its own, and `redis`, which all share. */
+export async function makeSecrets(place: Place, name = "shop"): Promise<TestDatabase> {
   const database = await place.makeDatabase();
-  await place.kube.create(resourceTypes.secrets, aSecret(place, "postgres", { url: database.url }));
-  await place.kube.create(resourceTypes.secrets, aSecret(place, "redis", { url: infra().redisUrl }));
+  await applySecret(place, `${name}-postgres`, { url: database.url });
+  await applySecret(place, "redis", { url: infra().redisUrl });
   return database;
 }
 
-export function anEngine({ namespace }: Pick<Place, "namespace">, spec: Spec, name = "shop"): KubeObject {
-  return { apiVersion, kind, metadata: { name, namespace }, spec: { ...serversOf(), ...spec } };
-}
-
-export async function createEngine(place: Place, spec: Spec, name?: string): Promise<KubeObject> {
-  return await place.kube.create(resourceTypes.pricingEngines, anEngine(place, spec, name));
+export async function createEngine(place: Place, spec: Spec, name = "shop"): Promise<KubeObject> {
+  const { kube, namespace } = place;
+  const metadata = { name, namespace };
+  return await kube.create(resourceTypes.pricingEngines, {
+    ...{ apiVersion, kind },
+    metadata,
+    spec: { ...serversOf(name), ...spec },
+  });
 }
 
 export async function patchEngine({ kube, namespace }: Place, patch: object, name = "shop"): Promise<KubeObject> {
@@ -220,3 +231,37 @@ export async function eventsOf({ kube, namespace }: Place, reason: string): Prom
   const { items } = await kube.list(resourceTypes.events, { namespace });
   return items.filter((event) => event.reason === reason);
 }
+
+export async function getObject({ kube, namespace }: Place, type: ResourceType, name: string): Promise<KubeObject> {
+  const found = await kube.find(type, name, namespace);
+  if (found === undefined) throw new Error(`${type.kind} ${name} is not there`);
+  return found;
+}
+
+/** Closed with the place. */
+export function openRedis(place: Place): GuardedRedis {
+  const redis = makeRedis({ url: infra().redisUrl, logger: makeLogger({ name: "test", level: "fatal" }) });
+  place.defer(() => redis.close());
+  return redis;
+}
+
+interface LiveSettings {
+  readonly epoch: number;
+  readonly revision: number;
+  readonly settings: { readonly pricing: { readonly cacheTtlMs: number } };
+}
+
+/** The text of the ConfigMap of live settings. */
+export async function settingsInMap(place: Place, name = "shop"): Promise<string> {
+  const { data } = await getObject(place, resourceTypes.configMaps, `${name}-settings`);
+  return (data as { "settings.json": string })["settings.json"];
+}
+
+export const parseSettings = (text: string): LiveSettings => JSON.parse(text) as LiveSettings;
+
+export async function settingsInRedis(place: Place, redis: GuardedRedis, name = "shop"): Promise<string | null> {
+  return await redis.guarded((client) => client.get(settingsKey(`${place.namespace}.${name}.`)));
+}
+
+/** What is put right needs a change that is seen, a cache that has forgotten our own last write, and a pass. */
+export const repairedWithin = { timeoutMs: 15_000 };

@@ -13,6 +13,7 @@ import { deploymentName, type ObjectContext } from "../../core/objects/naming.ts
 import { makeServiceAccount, makeSharedObjects } from "../../core/objects/shared-objects.ts";
 import type { EnvValue, Role, Workload } from "../../core/plan.ts";
 import type { Kube } from "../../kube/client.ts";
+import { deniedReason, deniedRetryMs } from "../../kube/kube-error.ts";
 import { resourceTypes } from "../../kube/resource-types.ts";
 import type { KubeObject } from "../../kube/types.ts";
 import type { Runtime } from "../runtime.ts";
@@ -120,7 +121,11 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
     return (await kube.writeScale(target, namespace, { replicas, resourceVersion })) === "written";
   }
 
+  /** Told by the API server: not asked again until a person may have given the right. */
+  let scaleDenied: { readonly message: string; readonly untilMs: number } | undefined;
+
   function findOtherScaler(role: Role): string | undefined {
+    if (scaleDenied !== undefined && performance.now() < scaleDenied.untilMs) return scaleDenied.message;
     const target = deploymentName({ resource }, role);
     const foreign = findForeignAutoscaler(cache.inNamespace(resourceTypes.horizontalPodAutoscalers, namespace), target);
     return foreign && `HorizontalPodAutoscaler ${foreign} scales ${target}: delete one of the two`;
@@ -187,7 +192,15 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
     async scale(role, replicas) {
       const refusal = findOtherScaler(role);
       if (refusal !== undefined) return { kind: "refused", reason: refusal };
-      if (!(await writeReplicas(role, replicas))) {
+      const written = await writeReplicas(role, replicas).catch((error: unknown) => {
+        if (deniedReason(error) === undefined) throw error;
+        return error as Error;
+      });
+      if (written instanceof Error) {
+        scaleDenied = { message: written.message, untilMs: performance.now() + deniedRetryMs };
+        return { kind: "refused", reason: written.message };
+      }
+      if (!written) {
         throw new Error(`${deploymentName({ resource }, role)} was changed by somebody else meanwhile`);
       }
       return { kind: "scaled" };
