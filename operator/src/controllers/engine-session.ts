@@ -76,8 +76,11 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
   const { cache, images, kube, logger, metrics, recorder } = deps;
   const { name, namespace = "default", uid = "" } = first.metadata;
   const engineName = `${namespace}/${name}`;
-  const writer = makeStatusWriter({ kube, namespace, name, logger });
   let newest = first;
+  const writer = makeStatusWriter({
+    ...{ kube, namespace, name, logger },
+    onDenied: (note) => recorder.record(newest, { type: "Warning", reason: "Forbidden", note }),
+  });
   let running: Running | undefined;
   let closed = false;
   let taken = "";

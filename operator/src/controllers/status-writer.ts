@@ -6,7 +6,7 @@ import type { Logger } from "@pricing-engine/chassis/log";
 import { apiVersion, kind } from "../api/resource.ts";
 import type { EngineStatus } from "../api/status.ts";
 import type { Kube } from "../kube/client.ts";
-import { isNotFound } from "../kube/kube-error.ts";
+import { deniedReason, isNotFound } from "../kube/kube-error.ts";
 import { resourceTypes } from "../kube/resource-types.ts";
 import type { KubeObject } from "../kube/types.ts";
 
@@ -29,6 +29,8 @@ export function makeStatusWriter(deps: {
   readonly namespace: string;
   readonly name: string;
   readonly logger: Pick<Logger, "warn">;
+  /** Told that the API server refuses it until a person gives the right: nothing can be said in the status. */
+  onDenied(message: string): void;
 }): StatusWriter {
   const { kube, logger, name, namespace } = deps;
   let latest: { readonly status: EngineStatus; readonly generation: number } | undefined;
@@ -71,6 +73,7 @@ export function makeStatusWriter(deps: {
       nextRetryMs = retryMs.first;
     } catch (error) {
       if (isNotFound(error)) return;
+      if (deniedReason(error) !== undefined) deps.onDenied((error as Error).message);
       logger.warn({ err: error }, "the status was not written");
       notBeforeMs = performance.now() + nextRetryMs;
       schedule(nextRetryMs);
