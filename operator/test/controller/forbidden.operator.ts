@@ -1,0 +1,114 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { eventually, type HttpFaultProxy, type SeenRequest } from "@pricing-engine/testkit";
+import { afterEach, describe, expect, it } from "vitest";
+import { resourceTypes } from "../../src/kube/resource-types.ts";
+import { startKubeProxy } from "../kube/setup.ts";
+import {
+  chartRules,
+  createEngine,
+  engineBecomes,
+  eventsOf,
+  isReady,
+  makePlace,
+  makeSecrets,
+  type Place,
+  type Rule,
+  type Spec,
+} from "./setup.ts";
+
+const places: Place[] = [];
+afterEach(async () => {
+  for (const place of places.splice(0)) await place.close();
+});
+
+/** The chart's rules without one verb of one resource. */
+function rulesWithout(verb: string, resource: string): readonly Rule[] {
+  return chartRules().flatMap((rule) => {
+    if (!rule.resources.includes(resource)) return [rule];
+    const others = rule.resources.filter((name) => name !== resource);
+    const left = { ...rule, resources: [resource], verbs: rule.verbs.filter((name) => name !== verb) };
+    return others.length === 0 ? [left] : [{ ...rule, resources: others }, left];
+  });
+}
+
+/** An operator that lacks one right, with an engine. */
+async function lacking(verb: string, resource: string, spec: Spec = {}) {
+  const place = await makePlace(rulesWithout(verb, resource));
+  places.push(place);
+  const proxy = await startKubeProxy();
+  place.defer(() => proxy.close());
+  await makeSecrets(place);
+  await place.startOperator({ url: proxy.url });
+  await createEngine(place, { pricing: { workers: { min: 1, max: 3 } }, ...spec });
+  return { place, proxy };
+}
+
+/** How many came from 5 s after the first on, for 20 s: what is refused every other second would be ten. */
+async function countLater(proxy: HttpFaultProxy, match: (request: SeenRequest) => boolean): Promise<number> {
+  const first = await eventually(() => proxy.requests.find(match) ?? false);
+  await delay(Math.max(0, first.atMs + 25_000 - performance.now()));
+  return proxy.requests.filter((one) => match(one) && one.atMs > first.atMs + 5_000).length;
+}
+
+const request =
+  (method: string, path: RegExp) =>
+  ({ method: seen, url }: SeenRequest): boolean =>
+    seen === method && path.test(url.pathname);
+
+describe.concurrent("an operator that may not", () => {
+  it.each([
+    ["patch", "deployments", "WorkloadsAvailable", request("PATCH", /\/deployments\/[^/]+$/)],
+    ["create", "jobs", "SchemaReady", request("POST", /\/jobs$/)],
+    ["create", "configmaps", "SettingsApplied", request("POST", /\/configmaps$/)],
+  ] as const)("%s %s says so in a condition and an Event, and does not ask all the time", async (verb, resource, type, match) => {
+    const { place, proxy } = await lacking(verb, resource);
+    const denied = await engineBecomes(place, ({ condition }) => condition(type)?.reason === "Forbidden");
+    const said = expect.stringMatching(new RegExp(`cannot ${verb} resource "${resource}"`));
+    expect(denied.condition(type)).toMatchObject({ status: "False", message: said });
+    expect(denied.condition("Ready")).toMatchObject({ status: "False", message: said });
+    await eventually(async () => expect(await eventsOf(place, `Not${type}`)).toMatchObject([{ type: "Warning", note: said }]));
+    expect(await countLater(proxy, match)).toBeLessThanOrEqual(3);
+  });
+
+  it("get secrets stalls and says so", async () => {
+    const { place, proxy } = await lacking("get", "secrets");
+    const denied = await engineBecomes(place, ({ condition }) => condition("Stalled")?.reason === "Forbidden");
+    const said = expect.stringMatching(/cannot get resource "secrets"/);
+    expect(denied.condition("Stalled")).toMatchObject({ status: "True", message: said });
+    // Each time two of them.
+    expect(await countLater(proxy, request("GET", /\/secrets\//))).toBeLessThanOrEqual(6);
+  });
+
+  it("update the scale leaves the number alone, and says that it does", async () => {
+    const { place, proxy } = await lacking("update", "deployments/scale");
+    await engineBecomes(place, isReady);
+    const { resourceVersion = "" } = (await place.kube.readScale("shop-pricing-worker", place.namespace)) ?? {};
+    await place.kube.writeScale("shop-pricing-worker", place.namespace, { replicas: 2, resourceVersion });
+    const refused = await engineBecomes(place, ({ condition }) => condition("ScalingActive")?.reason === "Refused");
+    expect(refused.condition("ScalingActive")?.message).toMatch(/cannot update resource "deployments\/scale"/);
+    expect(refused.condition("Ready")).toMatchObject({ status: "True" });
+    expect(await countLater(proxy, request("PUT", /\/scale$/))).toBeLessThanOrEqual(3);
+    expect((await place.kube.find(resourceTypes.deployments, "shop-pricing-worker", place.namespace))?.spec).toMatchObject({
+      replicas: 2,
+    });
+  });
+
+  it("patch the status says so in an Event, and does the rest", async () => {
+    const { place, proxy } = await lacking("patch", "pricingengines/status");
+    await eventually(async () => {
+      const note = expect.stringMatching(/cannot patch resource "pricingengines\/status"/);
+      expect(await eventsOf(place, "Forbidden")).toMatchObject([{ type: "Warning", note }]);
+    });
+    await eventually(() => place.kube.find(resourceTypes.deployments, "shop-pricing-worker", place.namespace));
+    expect(await countLater(proxy, request("PATCH", /\/status$/))).toBeLessThanOrEqual(4);
+  });
+
+  it("patch an engine says so in an Event when that needs a finalizer", async () => {
+    const { place, proxy } = await lacking("patch", "pricingengines", { deletionPolicy: "Delete" });
+    await eventually(async () => {
+      const note = expect.stringMatching(/cannot patch resource "pricingengines"/);
+      expect(await eventsOf(place, "Forbidden")).toMatchObject([{ type: "Warning", note }]);
+    });
+    expect(await countLater(proxy, request("PATCH", /\/pricingengines\/shop$/))).toBeLessThanOrEqual(4);
+  });
+});
