@@ -45,9 +45,10 @@ async function lacking(verb: string, resource: string, spec: Spec = {}) {
 
 /** How many came from 5 s after the first on, for 20 s: what is refused every other second would be ten. */
 async function countLater(proxy: HttpFaultProxy, match: (request: SeenRequest) => boolean): Promise<number> {
-  const first = await eventually(() => proxy.requests.find(match) ?? false);
-  await delay(Math.max(0, first.atMs + 25_000 - performance.now()));
-  return proxy.requests.filter((one) => match(one) && one.atMs > first.atMs + 5_000).length;
+  await eventually(() => proxy.requests.some(match));
+  const firstAtMs = proxy.requests.find(match)?.atMs ?? 0;
+  await delay(Math.max(0, firstAtMs + 25_000 - performance.now()));
+  return proxy.requests.filter((one) => match(one) && one.atMs > firstAtMs + 5_000).length;
 }
 
 const request =
