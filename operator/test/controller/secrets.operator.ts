@@ -1,5 +1,6 @@
-import { eventually, infra } from "@pricing-engine/testkit";
-import postgres, { type Sql } from "postgres";
+import type { GuardedRedis } from "@pricing-engine/redis";
+import { eventually, type TestDatabase } from "@pricing-engine/testkit";
+import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { podHashAnnotation } from "../../src/core/objects/manifest.ts";
 import { resourceTypes } from "../../src/kube/resource-types.ts";
@@ -12,28 +13,38 @@ import {
   isReady,
   makePlace,
   makeSecrets,
+  openRedis,
   type Place,
   patchEngine,
 } from "./setup.ts";
 
 const { deployments, secrets } = resourceTypes;
 let place: Place;
-let sql: Sql;
+let redis: GuardedRedis;
 
 beforeAll(async () => {
   place = await makePlace();
-  sql = postgres(infra().postgresUrl, { max: 1, connection: { application_name: "secrets-test" } });
-  place.defer(() => sql.end());
+  redis = openRedis(place);
   await place.startOperator();
 });
 afterAll(() => place?.close());
 
-/** Databases that the operator is connected to, for the engine. */
-const connectedTo = async (name: string): Promise<readonly string[]> => {
-  const rows = await sql<{ datname: string }[]>`
-    select distinct datname from pg_stat_activity where application_name = ${`${place.namespace}.${name}.operator`}`;
-  return rows.map(({ datname }) => datname);
-};
+/** Whose the database is, by the row that the operator leaves there. */
+async function ownerOf({ url }: TestDatabase): Promise<string | undefined> {
+  const sql = postgres(url, { max: 1 });
+  try {
+    const [row] = await sql<{ engine: string }[]>`select engine from operator.owner`;
+    return row?.engine;
+  } finally {
+    await sql.end();
+  }
+}
+/** The operator's connections to Redis for the engine. */
+async function redisConnectionsOf(name: string): Promise<readonly string[]> {
+  const all = String(await redis.guarded((client) => client.client("LIST"))).split("\n");
+  const own = all.filter((line) => line.includes(` name=${place.namespace}.${name}.operator `));
+  return own.map((line) => line.split(" ")[0] ?? "");
+}
 const podHash = async (name: string): Promise<string | undefined> => {
   const { spec } = await getObject(place, deployments, name);
   const { template } = spec as { template: { metadata: { annotations: Readonly<Record<string, string>> } } };
@@ -47,7 +58,7 @@ describe("an engine whose Secrets are not all there", () => {
   it("says which, key by key, and goes on by itself as they come", async () => {
     await createEngine(place, { pricing: {} }, "early");
     const becomes = (message: string) =>
-      engineBecomes(place, ({ condition }) => condition("Ready")?.message === message, { name: "early" });
+      engineBecomes(place, ({ condition }) => condition("TopicsReady")?.message === message, { name: "early" });
     const nothing = await becomes("Secret early-postgres is missing; Secret redis is missing");
     expect(nothing.condition("Ready")).toMatchObject({ status: "False", reason: "SecretsMissing" });
     // They may come: that is no dead end.
@@ -67,20 +78,24 @@ describe("an engine that runs", () => {
     const first = await makeSecrets(place, "moved");
     await createEngine(place, { pricing: {} }, "moved");
     await engineBecomes(place, isReady, { name: "moved" });
-    await eventually(async () => expect(await connectedTo("moved")).toEqual([first.name]));
+    expect(await ownerOf(first)).toBe(`${place.namespace}/moved`);
     const before = await podHash("moved-pricing-worker");
+    const connections = await redisConnectionsOf("moved");
+    expect(connections).toHaveLength(1);
 
     const second = await makeSecrets(place, "moved");
     // Without being touched: within the minute.
-    await eventually(async () => expect(await connectedTo("moved")).toEqual([second.name]), { timeoutMs: 75_000 });
+    await eventually(async () => expect(await ownerOf(second)).toBe(`${place.namespace}/moved`), { timeoutMs: 75_000 });
     await eventually(async () => (await podHash("moved-pricing-worker")) !== before);
     const ready = await engineBecomes(place, isReady, { name: "moved" });
     expect(ready.status.partitions).toMatchObject([{ months: 4 }]);
-    expect(await sql`select 1 from pg_stat_activity where datname = ${first.name}`).toEqual([]);
+    const after = await redisConnectionsOf("moved");
+    expect(after).toHaveLength(1);
+    expect(after).not.toEqual(connections);
   });
 
   it("runs on without a Secret that was deleted, says so, and is well when it is back", async () => {
-    await makeSecrets(place, "bereft");
+    const { url } = await makeSecrets(place, "bereft");
     await createEngine(place, { pricing: {} }, "bereft");
     await engineBecomes(place, isReady, { name: "bereft" });
     await place.kube.delete(secrets, "bereft-postgres", place.namespace);
@@ -95,10 +110,7 @@ describe("an engine that runs", () => {
     expect(bereft.condition("Ready")).toMatchObject({ status: "True" });
     await eventually(async () => expect(await eventsOf(place, "Stalled")).toHaveLength(1));
 
-    const [database] = await connectedTo("bereft");
-    const url = new URL(infra().postgresUrl);
-    url.pathname = `/${database}`;
-    await applySecret(place, "bereft-postgres", { url: url.href });
+    await applySecret(place, "bereft-postgres", { url });
     await engineBecomes(place, ({ condition }) => condition("Stalled")?.status === "False", { name: "bereft" });
   });
 });

@@ -55,7 +55,7 @@ export interface Place {
   freeLease(): Promise<void>;
   /** With tables, as migrations leave them; dropped with the place. */
   makeDatabase(): Promise<TestDatabase>;
-  /** What runs when the place is closed, last in, first out. */
+  /** What runs when the place is closed and its operators have ended, last in, first out. */
   defer(close: () => Promise<unknown>): void;
   close(): Promise<void>;
 }
@@ -69,13 +69,12 @@ export async function makePlace(rules: readonly Rule[] = chartRules()): Promise<
   await grant(namespace, rules);
   const nodes = await startNodes(kube, namespace);
   closers.push(() => nodes.close());
-  let operators = 0;
+  const operators: SpawnedService[] = [];
   return {
     namespace,
     kube,
     nodes,
     async startOperator({ entry = join(root, "operator/src/main.ts"), env = {}, ...where } = {}) {
-      operators++;
       const folder = mkdtempSync(join(tmpdir(), "pricing-engine-operator-"));
       const KUBECONFIG = join(folder, "kubeconfig");
       writeFileSync(KUBECONFIG, kubeconfigOf(apiServer(), { user: "operator", ...where }));
@@ -84,7 +83,7 @@ export async function makePlace(rules: readonly Rule[] = chartRules()): Promise<
         args: ["controller"],
         env: {
           KUBECONFIG,
-          POD_NAME: `operator-${operators}`,
+          POD_NAME: `operator-${operators.length + 1}`,
           IMAGE_TAG: "test",
           LEASE_NAMESPACE: namespace,
           WATCH_NAMESPACE: namespace,
@@ -92,10 +91,8 @@ export async function makePlace(rules: readonly Rule[] = chartRules()): Promise<
           ...env,
         },
       });
-      closers.push(async () => {
-        await operator.stop();
-        rmSync(folder, { recursive: true, force: true });
-      });
+      operators.push(operator);
+      closers.push(async () => rmSync(folder, { recursive: true, force: true }));
       return operator;
     },
     freeLease: () => kube.delete(resourceTypes.leases, "pricing-engine-operator", namespace),
@@ -106,6 +103,8 @@ export async function makePlace(rules: readonly Rule[] = chartRules()): Promise<
     },
     defer: (close) => void closers.push(close),
     async close() {
+      // Before what they are connected to.
+      await Promise.all(operators.map((operator) => operator.stop()));
       for (const close of closers.splice(0).reverse()) await close();
     },
   };

@@ -135,8 +135,10 @@ describe("the operator killed while months go", () => {
     // Said that it goes, and not begun. New months come first: the lock is taken when they are there.
     await blocker.hold(`lock table pricing.${eldest} in share update exclusive mode`);
     await killAt(() => isWaiting(sql, "comment on table"));
-    expect(await monthsOf(sql)).toHaveLength(6);
+    await cut(sql);
     await blocker.release();
+    expect(await stateOf(eldest)).toBe("attached attached");
+    expect(await monthsOf(sql)).toHaveLength(6);
     await blocker.hold("lock table pricing.price_history in share update exclusive mode");
     await killAt(async () => (await stateOf(eldest)) === "attached detaching");
     await blocker.release();
@@ -144,8 +146,7 @@ describe("the operator killed while months go", () => {
     // Begun, and waiting for a reader.
     await blocker.hold("select from pricing.price_history");
     await killAt(async () => (await stateOf(eldest)) === "pending detaching");
-    await sql`select pg_terminate_backend(pid) from pg_stat_activity
-      where datname = current_database() and application_name like ${"%.old.operator"}`;
+    await cut(sql);
     await blocker.release();
     expect(await stateOf(eldest)).toBe("pending detaching");
 
@@ -161,7 +162,9 @@ describe("the operator killed while months go", () => {
     await patchEngine(place, { spec: { partitions: { retention: { ...retention, grace: "0s" } } } }, "old");
     await blocker.hold(`select from pricing.${eldest}`);
     await killAt(() => isWaiting(sql, "drop table"));
+    await cut(sql);
     await blocker.release();
+    expect(await stateOf(eldest)).toBe("standalone detached");
     await startNext();
     await eventually(async () => expect((await monthsOf(sql)).map((month) => month.split(" ")[0])).not.toContain(eldest));
     const ready = await engineBecomes(place, isReady, { name: "old" });
@@ -186,6 +189,12 @@ async function isWaiting(sql: Sql, statement: string): Promise<boolean> {
   const rows = await sql`select 1 from pg_stat_activity
     where datname = current_database() and wait_event_type = 'Lock' and query ilike ${`${statement}%`}`;
   return rows.length > 0;
+}
+
+/** Postgres would go on with what a killed client had asked for. */
+async function cut(sql: Sql): Promise<void> {
+  await sql`select pg_terminate_backend(pid, 5000) from pg_stat_activity
+    where datname = current_database() and application_name like '%.operator'`;
 }
 
 /** Sessions that look on and that stand in the way. */
