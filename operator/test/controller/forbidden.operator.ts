@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually, type HttpFaultProxy, type SeenRequest } from "@pricing-engine/testkit";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { resourceTypes } from "../../src/kube/resource-types.ts";
 import { startKubeProxy } from "../kube/setup.ts";
 import {
@@ -11,15 +11,9 @@ import {
   isReady,
   makePlace,
   makeSecrets,
-  type Place,
   type Rule,
   type Spec,
 } from "./setup.ts";
-
-const places: Place[] = [];
-afterEach(async () => {
-  for (const place of places.splice(0)) await place.close();
-});
 
 /** The chart's rules without one verb of one resource. */
 function rulesWithout(verb: string, resource: string): readonly Rule[] {
@@ -34,13 +28,12 @@ function rulesWithout(verb: string, resource: string): readonly Rule[] {
 /** An operator that lacks one right, with an engine. */
 async function lacking(verb: string, resource: string, spec: Spec = {}) {
   const place = await makePlace(rulesWithout(verb, resource));
-  places.push(place);
   const proxy = await startKubeProxy();
   place.defer(() => proxy.close());
   await makeSecrets(place);
   await place.startOperator({ url: proxy.url });
   await createEngine(place, { pricing: { workers: { min: 1, max: 3 } }, ...spec });
-  return { place, proxy };
+  return { place, proxy, [Symbol.asyncDispose]: () => place.close() };
 }
 
 /** How many came from 5 s after the first on, for 20 s: what is refused every other second would be ten. */
@@ -62,7 +55,8 @@ describe.concurrent("an operator that may not", () => {
     ["create", "jobs", "SchemaReady", request("POST", /\/jobs$/)],
     ["create", "configmaps", "SettingsApplied", request("POST", /\/configmaps$/)],
   ] as const)("%s %s says so in a condition and an Event, and does not ask all the time", async (verb, resource, type, match) => {
-    const { place, proxy } = await lacking(verb, resource);
+    await using without = await lacking(verb, resource);
+    const { place, proxy } = without;
     const denied = await engineBecomes(place, ({ condition }) => condition(type)?.reason === "Forbidden");
     const said = expect.stringMatching(new RegExp(`cannot ${verb} resource "${resource}"`));
     expect(denied.condition(type)).toMatchObject({ status: "False", message: said });
@@ -72,7 +66,8 @@ describe.concurrent("an operator that may not", () => {
   });
 
   it("get secrets stalls and says so", async () => {
-    const { place, proxy } = await lacking("get", "secrets");
+    await using without = await lacking("get", "secrets");
+    const { place, proxy } = without;
     const denied = await engineBecomes(place, ({ condition }) => condition("Stalled")?.reason === "Forbidden");
     const said = expect.stringMatching(/cannot get resource "secrets"/);
     expect(denied.condition("Stalled")).toMatchObject({ status: "True", message: said });
@@ -81,7 +76,8 @@ describe.concurrent("an operator that may not", () => {
   });
 
   it("update the scale leaves the number alone, and says that it does", async () => {
-    const { place, proxy } = await lacking("update", "deployments/scale");
+    await using without = await lacking("update", "deployments/scale");
+    const { place, proxy } = without;
     await engineBecomes(place, isReady);
     const { resourceVersion = "" } = (await place.kube.readScale("shop-pricing-worker", place.namespace)) ?? {};
     await place.kube.writeScale("shop-pricing-worker", place.namespace, { replicas: 2, resourceVersion });
@@ -95,7 +91,8 @@ describe.concurrent("an operator that may not", () => {
   });
 
   it("patch the status says so in an Event, and does the rest", async () => {
-    const { place, proxy } = await lacking("patch", "pricingengines/status");
+    await using without = await lacking("patch", "pricingengines/status");
+    const { place, proxy } = without;
     await eventually(async () => {
       const note = expect.stringMatching(/cannot patch resource "pricingengines\/status"/);
       expect(await eventsOf(place, "Forbidden")).toMatchObject([{ type: "Warning", note }]);
@@ -105,7 +102,8 @@ describe.concurrent("an operator that may not", () => {
   });
 
   it("patch an engine says so in an Event when that needs a finalizer", async () => {
-    const { place, proxy } = await lacking("patch", "pricingengines", { deletionPolicy: "Delete" });
+    await using without = await lacking("patch", "pricingengines", { deletionPolicy: "Delete" });
+    const { place, proxy } = without;
     await eventually(async () => {
       const note = expect.stringMatching(/cannot patch resource "pricingengines"/);
       expect(await eventsOf(place, "Forbidden")).toMatchObject([{ type: "Warning", note }]);

@@ -60,7 +60,7 @@ export async function startNodes(kube: Kube, namespace: string): Promise<Nodes> 
   async function runPods(name: string): Promise<void> {
     const deployment = find(known.deployments, name);
     const { replicas = 0, template } = (deployment?.spec ?? {}) as Partial<DeploymentSpec>;
-    const version = createHash("sha256").update(JSON.stringify(template)).digest("hex").slice(0, 8);
+    const version = createHash("sha256").update(JSON.stringify(template ?? {})).digest("hex").slice(0, 8);
     const wanted = Array.from({ length: replicas }, (_, index) => `${name}-${version}-${index}`);
     const there = known.pods.list().filter(({ metadata }) => metadata.labels?.[ownerLabel] === name);
     for (const { metadata } of there) {
