@@ -79,6 +79,8 @@ describe.concurrent("an operator that may not", () => {
     await using without = await lacking("update", "deployments/scale");
     const { place, proxy } = without;
     await engineBecomes(place, isReady);
+    // From its first look on the number is the loop's.
+    await engineBecomes(place, ({ status }) => status.workers?.some(({ lag }) => lag !== undefined) === true);
     const { resourceVersion = "" } = (await place.kube.readScale("shop-pricing-worker", place.namespace)) ?? {};
     await place.kube.writeScale("shop-pricing-worker", place.namespace, { replicas: 2, resourceVersion });
     const refused = await engineBecomes(place, ({ condition }) => condition("ScalingActive")?.reason === "Refused");

@@ -44,14 +44,14 @@ const held = (method: string, path: string): Barrier => ({
 });
 
 /** Starts an operator, waits until it is where it is to be killed, and kills it. */
-async function killAt(isThere: (requests: readonly SeenRequest[]) => unknown, barrier?: Barrier): Promise<void> {
+async function killAt(isThere: () => Promise<boolean>, ...barriers: readonly Barrier[]): Promise<void> {
   await using proxy = await startKubeProxy();
-  if (barrier !== undefined) proxy.inject(barrier.fault, barrier.match, 100);
+  for (const { fault, match } of barriers) proxy.inject(fault, match, 100);
   const operator = await startNext(proxy.url);
   await eventually(
     async () => {
-      if (barrier !== undefined) expect(proxy.requests.some(barrier.match)).toBe(true);
-      expect(await isThere(proxy.requests)).not.toBe(false);
+      for (const { match } of barriers) expect(proxy.requests.some(match)).toBe(true);
+      expect(await isThere()).toBe(true);
     },
     { intervalMs: 5 },
   );
@@ -78,14 +78,15 @@ describe("the operator killed while it makes an engine", () => {
     // Secrets: before its own is made, and when nobody told it that it was.
     await killAt(async () => (await find(secrets, "shop-signing")) === undefined, held("POST", "/secrets"));
     const lost: Barrier = { ...held("POST", "/secrets"), fault: { kind: "lose-answer" } };
-    await killAt(async () => (await find(secrets, "shop-signing")) !== undefined, lost);
+    const [noSettings, noJob] = [held("POST", "/configmaps"), held("POST", "/jobs")];
+    await killAt(async () => (await find(secrets, "shop-signing")) !== undefined, lost, noSettings, noJob);
     const signing = (await getObject(place, secrets, "shop-signing")).metadata.uid;
 
-    // Topics: at the first of them.
-    await killAt(async () => (await topicsOf("shop")).length > 0, held("POST", "/configmaps"));
+    // Topics, at the first of them; live settings and migrations, before there are any.
+    await killAt(async () => (await topicsOf("shop")).length > 0, noSettings, noJob);
+    expect(await jobsOf()).toEqual([]);
 
-    // Migrations: before the Job is made, and while it runs.
-    await killAt(async () => (await jobsOf()).length === 0, held("POST", "/jobs"));
+    // Migrations: while they run.
     await killAt(async () => (await seeEngine(place)).condition("SchemaReady")?.reason === "MigrationRuns");
     expect(await jobsOf()).toHaveLength(1);
     place.nodes.releaseJobs();
