@@ -20,7 +20,9 @@ const spec = {
   selector: { app: "a" },
 };
 
-function anObject(change: { spec?: object; labels?: Record<string, string>; books?: ManagedFields[] } = {}): KubeObject {
+function anObject(
+  change: { spec?: object; labels?: Record<string, string>; books?: ManagedFields[] } = {},
+): KubeObject {
   const { books = [ours], labels = { app: "a" } } = change;
   return {
     apiVersion: "v1",
@@ -37,7 +39,10 @@ describe("what others do", () => {
     ["set a field that is not ours", anObject({ spec: { paused: true } })],
     ["set a label", anObject({ labels: { app: "a", theirs: "1" } })],
     ["put a container before ours", anObject({ spec: { containers: [{ name: "side" }, ...spec.containers] } })],
-    ["write the status", anObject({ books: [ours, { manager: "kubelet", operation: "Update", subresource: "status" }] })],
+    [
+      "write the status",
+      anObject({ books: [ours, { manager: "kubelet", operation: "Update", subresource: "status" }] }),
+    ],
   ])("is no drift: %s", (_what, object) => expect(ownedFieldsOf(object)).toBe(before));
 
   it.each([

@@ -81,7 +81,9 @@ describe("an object that somebody edits", () => {
   it("is put right: a budget of disruptions", async () => {
     await patch(podDisruptionBudgets, "shop-pricing-api", { spec: { maxUnavailable: 2 } });
     await eventually(async () => {
-      const { maxUnavailable } = (await get(podDisruptionBudgets, "shop-pricing-api")).spec as { maxUnavailable: number };
+      const { maxUnavailable } = (await get(podDisruptionBudgets, "shop-pricing-api")).spec as {
+        maxUnavailable: number;
+      };
       return maxUnavailable === 1;
     }, repairedWithin);
     await eventually(async () => (await repairsOf("PodDisruptionBudget shop-pricing-api")) === 1);
@@ -154,7 +156,9 @@ describe("what is not ours", () => {
     await patch(deployments, name, { spec: { template: { metadata: { annotations } } } });
     const { generation } = (await get(deployments, name)).metadata;
     // A pass looks at it before it looks at this one.
-    await patch(deployments, "shop-pricing-worker", { metadata: { labels: { "app.kubernetes.io/part-of": "theirs" } } });
+    await patch(deployments, "shop-pricing-worker", {
+      metadata: { labels: { "app.kubernetes.io/part-of": "theirs" } },
+    });
     await eventually(async () => {
       const { labels } = (await get(deployments, "shop-pricing-worker")).metadata;
       return labels?.["app.kubernetes.io/part-of"] === "pricing-engine";
@@ -194,7 +198,10 @@ describe("what is not ours", () => {
     expect(refused.condition("Ready")).toMatchObject({ status: "True" });
     const { resourceVersion = "" } = (await place.kube.readScale("shop-pricing-worker", place.namespace)) ?? {};
     await place.kube.writeScale("shop-pricing-worker", place.namespace, { replicas: 2, resourceVersion });
-    await engineBecomes(place, ({ status }) => status.workers?.find(({ role }) => role === "pricing-worker")?.ready === 2);
+    await engineBecomes(
+      place,
+      ({ status }) => status.workers?.find(({ role }) => role === "pricing-worker")?.ready === 2,
+    );
     expect(replicasOf(await get(deployments, "shop-pricing-worker"))).toBe(2);
 
     await place.kube.delete(horizontalPodAutoscalers, "theirs", place.namespace);

@@ -56,12 +56,12 @@ async function leftOf(name: string, database: TestDatabase) {
   const prefix = `${place.namespace}.${name}.`;
   const sql = postgres(database.url, { max: 1, onnotice: () => undefined });
   const schemas = await sql<{ name: string }[]>`
-    select nspname as name from pg_namespace where nspname in ('pricing', 'payment', 'operator') order by 1`.finally(() =>
-    sql.end(),
+    select nspname as name from pg_namespace where nspname in ('pricing', 'payment', 'operator') order by 1`.finally(
+    () => sql.end(),
   );
   const ofEngine = async (type: typeof deployments) =>
-    (await place.kube.list(type, { namespace: place.namespace, labelSelector: `app.kubernetes.io/instance=${name}` })).items
-      .length;
+    (await place.kube.list(type, { namespace: place.namespace, labelSelector: `app.kubernetes.io/instance=${name}` }))
+      .items.length;
   return {
     topics: (await admin.listTopics()).filter((topic) => topic.startsWith(prefix)).length,
     schemas: schemas.map((schema) => schema.name),
@@ -135,7 +135,11 @@ describe("deletionPolicy: Delete", () => {
     await deleteEngine("bereft");
     await eventually(() => isGone("bereft"));
     await eventually(async () => expect(await eventsOf(place, "DataKept")).toHaveLength(1));
-    expect(await leftOf("bereft", database)).toMatchObject({ deployments: 0, pods: 0, schemas: ["operator", "payment", "pricing"] });
+    expect(await leftOf("bereft", database)).toMatchObject({
+      deployments: 0,
+      pods: 0,
+      schemas: ["operator", "payment", "pricing"],
+    });
   });
 
   it("is finished by the operator that comes next when there was none", async () => {

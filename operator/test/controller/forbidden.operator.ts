@@ -54,16 +54,21 @@ describe.concurrent("an operator that may not", () => {
     ["patch", "deployments", "WorkloadsAvailable", request("PATCH", /\/deployments\/[^/]+$/)],
     ["create", "jobs", "SchemaReady", request("POST", /\/jobs$/)],
     ["create", "configmaps", "SettingsApplied", request("POST", /\/configmaps$/)],
-  ] as const)("%s %s says so in a condition and an Event, and does not ask all the time", async (verb, resource, type, match) => {
-    await using without = await lacking(verb, resource);
-    const { place, proxy } = without;
-    const denied = await engineBecomes(place, ({ condition }) => condition(type)?.reason === "Forbidden");
-    const said = expect.stringMatching(new RegExp(`cannot ${verb} resource "${resource}"`));
-    expect(denied.condition(type)).toMatchObject({ status: "False", message: said });
-    expect(denied.condition("Ready")).toMatchObject({ status: "False", message: said });
-    await eventually(async () => expect(await eventsOf(place, `Not${type}`)).toMatchObject([{ type: "Warning", note: said }]));
-    expect(await countLater(proxy, match)).toBeLessThanOrEqual(3);
-  });
+  ] as const)(
+    "%s %s says so in a condition and an Event, and does not ask all the time",
+    async (verb, resource, type, match) => {
+      await using without = await lacking(verb, resource);
+      const { place, proxy } = without;
+      const denied = await engineBecomes(place, ({ condition }) => condition(type)?.reason === "Forbidden");
+      const said = expect.stringMatching(new RegExp(`cannot ${verb} resource "${resource}"`));
+      expect(denied.condition(type)).toMatchObject({ status: "False", message: said });
+      expect(denied.condition("Ready")).toMatchObject({ status: "False", message: said });
+      await eventually(async () =>
+        expect(await eventsOf(place, `Not${type}`)).toMatchObject([{ type: "Warning", note: said }]),
+      );
+      expect(await countLater(proxy, match)).toBeLessThanOrEqual(3);
+    },
+  );
 
   it("get secrets stalls and says so", async () => {
     await using without = await lacking("get", "secrets");
@@ -87,7 +92,9 @@ describe.concurrent("an operator that may not", () => {
     expect(refused.condition("ScalingActive")?.message).toMatch(/cannot update resource "deployments\/scale"/);
     expect(refused.condition("Ready")).toMatchObject({ status: "True" });
     expect(await countLater(proxy, request("PUT", /\/scale$/))).toBeLessThanOrEqual(3);
-    expect((await place.kube.find(resourceTypes.deployments, "shop-pricing-worker", place.namespace))?.spec).toMatchObject({
+    expect(
+      (await place.kube.find(resourceTypes.deployments, "shop-pricing-worker", place.namespace))?.spec,
+    ).toMatchObject({
       replicas: 2,
     });
   });

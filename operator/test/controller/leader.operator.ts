@@ -173,7 +173,11 @@ describe("a leader that is paused for longer than its lease", () => {
     await eventually(() => since().filter(({ url }) => url.pathname.includes("/leases")).length >= 2);
     // A few passes.
     await delay(5_000);
-    expect(since().filter(isWrite).map(({ method, url }) => `${method} ${url.pathname}`)).toEqual([]);
+    expect(
+      since()
+        .filter(isWrite)
+        .map(({ method, url }) => `${method} ${url.pathname}`),
+    ).toEqual([]);
     expect(await holder()).toBe("three");
     expect(three.process.output()).not.toContain('"not leading"');
     // Terms grow alone, and the last word is the leader's.

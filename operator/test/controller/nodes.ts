@@ -60,7 +60,10 @@ export async function startNodes(kube: Kube, namespace: string): Promise<Nodes> 
   async function runPods(name: string): Promise<void> {
     const deployment = find(known.deployments, name);
     const { replicas = 0, template } = (deployment?.spec ?? {}) as Partial<DeploymentSpec>;
-    const version = createHash("sha256").update(JSON.stringify(template ?? {})).digest("hex").slice(0, 8);
+    const version = createHash("sha256")
+      .update(JSON.stringify(template ?? {}))
+      .digest("hex")
+      .slice(0, 8);
     const wanted = Array.from({ length: replicas }, (_, index) => `${name}-${version}-${index}`);
     const there = known.pods.list().filter(({ metadata }) => metadata.labels?.[ownerLabel] === name);
     for (const { metadata } of there) {
@@ -81,10 +84,17 @@ export async function startNodes(kube: Kube, namespace: string): Promise<Nodes> 
 
   async function makePod(name: string, deployment: string, template: DeploymentSpec["template"]): Promise<void> {
     const { annotations = {}, labels } = template.metadata;
-    const metadata = { name, namespace, annotations: { ...annotations }, labels: { ...labels, [ownerLabel]: deployment } };
-    await kube.create(pods, { apiVersion: "v1", kind: "Pod", metadata, spec: template.spec }).catch((error: unknown) => {
-      if (!isAlreadyExists(error)) throw error;
-    });
+    const metadata = {
+      name,
+      namespace,
+      annotations: { ...annotations },
+      labels: { ...labels, [ownerLabel]: deployment },
+    };
+    await kube
+      .create(pods, { apiVersion: "v1", kind: "Pod", metadata, spec: template.spec })
+      .catch((error: unknown) => {
+        if (!isAlreadyExists(error)) throw error;
+      });
   }
 
   async function endJob(name: string): Promise<void> {

@@ -106,7 +106,12 @@ describe("an engine that runs", () => {
 
   it("runs on with its last good resource when the newest is refused, and says why", async () => {
     // The API server cannot know the names of zones.
-    const source = { name: "feed", url: "https://feed.example/list.xml", format: "plan-list-xml", timezone: "Mars/Base" };
+    const source = {
+      name: "feed",
+      url: "https://feed.example/list.xml",
+      format: "plan-list-xml",
+      timezone: "Mars/Base",
+    };
     await patchEngine(place, { spec: { pricing: { cacheTtl: "62s" }, ingest: { sources: [source] } } });
     const stalled = await engineBecomes(place, ({ condition }) => condition("Stalled")?.status === "True");
     expect(stateOf(stalled, "Stalled", "ResourceValid", "Ready")).toEqual({
@@ -140,7 +145,11 @@ describe("an engine that runs", () => {
     // So long as it would take to be put right.
     await delay(6_000);
     expect(writes().slice(writesBefore).filter(isStatus)).not.toEqual([]);
-    expect(writes().slice(writesBefore).filter((write) => !isStatus(write))).toEqual([]);
+    expect(
+      writes()
+        .slice(writesBefore)
+        .filter((write) => !isStatus(write)),
+    ).toEqual([]);
     expect(await settingsInMap(place)).toBe(settings);
 
     await patchEngine(place, { metadata: { annotations: { "pricing-engine.dev/paused": null } } });
@@ -163,11 +172,9 @@ describe("an engine in which nothing changes", () => {
       { name: "fallback", url: fallback.url, fee: "0.15" },
     ];
     await createEngine(place, { pricing: pricing(), payment: { processors } }, "calm");
-    await engineBecomes(
-      place,
-      (seen) => isReady(seen) && seen.condition("ProcessorsHealthy")?.status === "True",
-      { name: "calm" },
-    );
+    await engineBecomes(place, (seen) => isReady(seen) && seen.condition("ProcessorsHealthy")?.status === "True", {
+      name: "calm",
+    });
     // Figures are written within ten seconds.
     const settledAt = performance.now();
     await delay(11_000);

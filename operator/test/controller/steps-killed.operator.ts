@@ -92,7 +92,7 @@ describe("the operator killed while it makes an engine", () => {
     place.nodes.releaseJobs();
 
     // Partitions: one is made and waits to be attached.
-    await blocker.hold("lock table pricing.price_history in share update exclusive mode");
+    await blocker.hold("lock table only pricing.price_history in share update exclusive mode");
     await killAt(async () => (await monthsOf(blocker.sql)).some((month) => month.endsWith("standalone created")));
     await blocker.release();
 
@@ -130,7 +130,8 @@ describe("the operator killed while months go", () => {
     const { sql } = blocker;
     const retention = { keep: "1mo", action: "drop", grace: "1h" };
     const [eldest = "", elder = ""] = (await monthsOf(sql)).map((month) => month.split(" ")[0] ?? "");
-    const stateOf = async (month: string) => (await monthsOf(sql)).find((one) => one.startsWith(month))?.slice(month.length + 1);
+    const stateOf = async (month: string) =>
+      (await monthsOf(sql)).find((one) => one.startsWith(month))?.slice(month.length + 1);
     await createEngine(place, { pricing: {}, partitions: { retention } }, "old");
 
     // Said that it goes, and not begun. New months come first: the lock is taken when they are there.
@@ -140,7 +141,7 @@ describe("the operator killed while months go", () => {
     await blocker.release();
     expect(await stateOf(eldest)).toBe("attached attached");
     expect(await monthsOf(sql)).toHaveLength(6);
-    await blocker.hold("lock table pricing.price_history in share update exclusive mode");
+    await blocker.hold("lock table only pricing.price_history in share update exclusive mode");
     await killAt(async () => (await stateOf(eldest)) === "attached detaching");
     await blocker.release();
 
@@ -167,7 +168,9 @@ describe("the operator killed while months go", () => {
     await blocker.release();
     expect(await stateOf(eldest)).toBe("standalone detached");
     await startNext();
-    await eventually(async () => expect((await monthsOf(sql)).map((month) => month.split(" ")[0])).not.toContain(eldest));
+    await eventually(async () =>
+      expect((await monthsOf(sql)).map((month) => month.split(" ")[0])).not.toContain(eldest),
+    );
     const ready = await engineBecomes(place, isReady, { name: "old" });
     expect(await monthsOf(sql)).toHaveLength(4);
     expect(ready.status.partitions).toMatchObject([{ months: 4 }]);
