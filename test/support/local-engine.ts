@@ -42,7 +42,7 @@ export interface LocalEngine extends AsyncDisposable {
 }
 
 const main = fileURLToPath(new URL("../../operator/src/main.ts", import.meta.url));
-const guard = new URL("../../packages/testkit/src/die-with-parent.ts", import.meta.url).href;
+const guard = new URL("../../packages/testkit/src/die-with-parent.mjs", import.meta.url).href;
 
 /** Runs the resource in the text, under a name of its own, on the test run's servers. */
 export async function startLocalEngine(

@@ -45,7 +45,7 @@ async function holder(): Promise<string | undefined> {
 }
 
 /** The values that came one after another, as a watch saw them; the same again is not told. */
-function follow(type: ResourceType, name: string, valueOf: (object: KubeObject) => unknown): unknown[] {
+function follow(type: ResourceType, name: string, read: (object: KubeObject) => unknown): unknown[] {
   const values: unknown[] = [];
   const informer = makeInformer({
     kube: place.kube,
@@ -53,7 +53,7 @@ function follow(type: ResourceType, name: string, valueOf: (object: KubeObject) 
     namespace: place.namespace,
     logger: quiet,
     onChange(_uid, object) {
-      const value = valueOf(object);
+      const value = read(object);
       if (object.metadata.name === name && values.at(-1) !== value) values.push(value);
     },
   });

@@ -52,7 +52,7 @@ export async function spawnService(options: SpawnServiceOptions): Promise<Spawne
   const entry = options.entry instanceof URL ? fileURLToPath(options.entry) : options.entry;
   const child = spawn(
     process.execPath,
-    ["--import", new URL("./die-with-parent.ts", import.meta.url).href, entry, ...(options.args ?? [])],
+    ["--import", new URL("./die-with-parent.mjs", import.meta.url).href, entry, ...(options.args ?? [])],
     {
       env: {
         PATH: process.env.PATH,
