@@ -1,5 +1,5 @@
 /** The operator as a process of its own on a real API server, with an engine's real servers, and its rights as in the chart. */
-import { execFile as execFileCallback } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,7 +26,6 @@ import type { KubeObject, ResourceType } from "../../src/kube/types.ts";
 import { makeTestKube } from "../kube/setup.ts";
 import { type Nodes, startNodes } from "./nodes.ts";
 
-const execFile = promisify(execFileCallback);
 const root = join(import.meta.dirname, "../../..");
 
 /** A rule of RBAC. */
@@ -111,19 +110,12 @@ export async function makePlace(rules: readonly Rule[] = chartRules()): Promise<
   };
 }
 
-/** The operator as its image holds it. Resolves to its entry. */
-export async function bundleOperator(): Promise<string> {
-  const args = ["hack/images/main.ts", "--only", "operator", "--bundle-only", "--tag", "test"];
-  await execFile(process.execPath, args, { cwd: root, timeout: 60_000 });
-  return join(root, ".run/images/operator/src/roles/main.mjs");
-}
-
 /** What the Jobs would do. */
 async function migrateAll(url: string): Promise<void> {
   for (const service of ["pricing", "payment"]) {
     const entry = join(root, `services/${service}/src/main.ts`);
     const env = { PATH: process.env.PATH, POSTGRES_URL: url };
-    await execFile(process.execPath, [entry, "migrate"], { env, timeout: 60_000 });
+    await promisify(execFile)(process.execPath, [entry, "migrate"], { env, timeout: 60_000 });
   }
 }
 
