@@ -55,16 +55,19 @@ interface Pending {
 }
 
 interface Batch {
-  records: Pending[];
+  topics: Map<string, Pending[]>;
+  records: number;
   bytes: number;
 }
+
+type Topics = readonly (readonly [topic: string, records: readonly Pending[]])[];
 
 // Dead letters carry a record as large as a broker takes plus our headers; their topics allow 2 MiB.
 const maxRecordBytes = 2 * 1024 * 1024 - 16 * 1024;
 const retryBackoff = { baseMs: 50, maxMs: 1_000 };
 
 /**
- * Collects records for a moment and sends one request per topic; as many requests as there are batches are under way
+ * Collects records for a moment and sends one request to each broker; as many requests as there are batches are under way
  * at once. kafkajs's idempotent producer would serialise them per broker, so it is not used.
  */
 export function makeProducer(options: ProducerOptions): Producer {
@@ -87,7 +90,7 @@ export function makeProducer(options: ProducerOptions): Producer {
     // Retries are made below: there every attempt's outcome is known.
     retry: { retries: 0 },
   });
-  const collecting = new Map<string, Batch>();
+  let collecting: Batch | undefined;
   const underWay = new Set<Promise<void>>();
   const closing = new AbortController();
   let bufferedBytes = 0;
@@ -102,18 +105,50 @@ export function makeProducer(options: ProducerOptions): Producer {
     return connected;
   };
 
-  const deliver = async (topic: string, records: Pending[]) => {
+  const attemptOnce = async (topics: Topics) => {
+    await connect();
+    const topicMessages = topics.map(([topic, records]) => ({
+      topic,
+      messages: records.map(({ message }) => message),
+    }));
+    await client.sendBatch({ acks: -1, timeout: 10_000, topicMessages });
+    for (const [, records] of topics) for (const record of records) record.resolve();
+  };
+
+  const mayHaveWritten = (error: unknown, topics: Topics): boolean => {
+    const partitions = topics.flatMap(([topic, records]) =>
+      records.flatMap(({ message }) => {
+        const partition = partitionOf.get(message);
+        return partition === undefined ? [] : `${topic}/${partition}`;
+      }),
+    );
+    return !wroteNothing(error, new Set(partitions).size);
+  };
+
+  /** The topics of a batch go together once; when that fails, each is tried on its own, so that one that is missing holds up no other. */
+  const deliverAll = async (topics: Topics) => {
     const deadline = performance.now() + deliveryTimeoutMs;
     let unknown = false;
-    for (let attempt = 1; ; attempt += 1) {
+    if (topics.length > 1) {
       try {
-        await connect();
-        await client.send({ topic, acks: -1, timeout: 10_000, messages: records.map(({ message }) => message) });
-        for (const record of records) record.resolve();
+        await attemptOnce(topics);
         return;
       } catch (error) {
-        const partitions = new Set(records.flatMap(({ message }) => partitionOf.get(message) ?? []));
-        unknown ||= !wroteNothing(error, partitions.size);
+        unknown = mayHaveWritten(error, topics);
+      }
+    }
+    await Promise.all(topics.map((topic) => deliver(topic, deadline, unknown)));
+  };
+
+  const deliver = async (batch: Topics[number], deadline: number, mayBeWritten: boolean) => {
+    const [topic, records] = batch;
+    let unknown = mayBeWritten;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await attemptOnce([batch]);
+        return;
+      } catch (error) {
+        unknown ||= mayHaveWritten(error, [batch]);
         const waitMs = backoffMs(attempt, retryBackoff, Math.random());
         if (isPermanent(error) || performance.now() + waitMs > deadline || closing.signal.aborted) {
           const failure = publishError(topic, error, unknown);
@@ -125,11 +160,11 @@ export function makeProducer(options: ProducerOptions): Producer {
     }
   };
 
-  const flush = (topic: string) => {
-    const batch = collecting.get(topic);
-    if (batch === undefined) return;
-    collecting.delete(topic);
-    const delivery = deliver(topic, batch.records).finally(() => {
+  const flush = () => {
+    if (collecting === undefined) return;
+    const batch = collecting;
+    collecting = undefined;
+    const delivery = deliverAll([...batch.topics]).finally(() => {
       bufferedBytes -= batch.bytes;
       underWay.delete(delivery);
     });
@@ -137,21 +172,24 @@ export function makeProducer(options: ProducerOptions): Producer {
   };
 
   const collect = (topic: string, record: Pending) => {
-    let batch = collecting.get(topic);
+    let batch = collecting;
     if (batch === undefined) {
-      const opened: Batch = { records: [], bytes: 0 };
+      const opened: Batch = { topics: new Map(), records: 0, bytes: 0 };
       batch = opened;
-      collecting.set(topic, opened);
+      collecting = opened;
       const flushIfSame = () => {
-        if (collecting.get(topic) === opened) flush(topic);
+        if (collecting === opened) flush();
       };
       if (lingerMs === 0) setImmediate(flushIfSame);
       else setTimeout(flushIfSame, lingerMs);
     }
-    batch.records.push(record);
+    const records = batch.topics.get(topic);
+    if (records === undefined) batch.topics.set(topic, [record]);
+    else records.push(record);
+    batch.records += 1;
     batch.bytes += record.bytes;
     bufferedBytes += record.bytes;
-    if (batch.records.length >= maxBatchRecords || batch.bytes >= maxBatchBytes) flush(topic);
+    if (batch.records >= maxBatchRecords || batch.bytes >= maxBatchBytes) flush();
   };
 
   return {
@@ -170,7 +208,7 @@ export function makeProducer(options: ProducerOptions): Producer {
     },
     async close() {
       closed = true;
-      for (const topic of [...collecting.keys()]) flush(topic);
+      flush();
       const giveUp = setTimeout(() => closing.abort(), 5_000);
       await Promise.all(underWay);
       clearTimeout(giveUp);

@@ -1,27 +1,29 @@
 import { currentTraceId, withSpan } from "@pricing-engine/chassis/telemetry";
+import { deadLetterTopic, retryTopic } from "@pricing-engine/contracts";
 import { eventually, infra } from "@pricing-engine/testkit";
 import { describe, expect, it } from "vitest";
-import { makeProducer } from "../src/index.ts";
+import { type Kafka, makeProducer, type Producer } from "../src/index.ts";
 import { readTopic } from "../src/topic-reader.ts";
 import { makeBench } from "./support/bench.ts";
+
+/** A producer and the names of the requests that it sent. */
+function watched(kafka: Kafka): { producer: Producer; requests: string[] } {
+  const requests: string[] = [];
+  const { client } = kafka;
+  const watching = Object.assign(Object.create(Object.getPrototypeOf(client)), client, {
+    producer(options: Parameters<typeof client.producer>[0]) {
+      const made = client.producer(options);
+      made.on(made.events.REQUEST, ({ payload }) => void requests.push(payload.apiName));
+      return made;
+    },
+  });
+  return { requests, producer: makeProducer({ kafka: { ...kafka, client: watching } }) };
+}
 
 describe("producer on a real broker", () => {
   it("sends many at once in few requests, in order per key, at a useful rate", async () => {
     await using bench = await makeBench(infra().kafkaBrokers);
-    const requests: string[] = [];
-    const client = bench.kafka.client;
-    const producer = makeProducer({
-      kafka: {
-        ...bench.kafka,
-        client: Object.assign(Object.create(Object.getPrototypeOf(client)), client, {
-          producer(options: Parameters<typeof client.producer>[0]) {
-            const made = client.producer(options);
-            made.on(made.events.REQUEST, ({ payload }) => void requests.push(payload.apiName));
-            return made;
-          },
-        }),
-      },
-    });
+    const { producer, requests } = watched(bench.kafka);
     // A partition just made can refuse its first request; the repeat would count as duplicates here.
     for (const partition of [0, 1, 2]) await producer.send({ topic: bench.topic, key: null, value: "0", partition });
     requests.length = 0;
@@ -48,6 +50,23 @@ describe("producer on a real broker", () => {
       const name = String(key);
       expect(Number(value)).toBeGreaterThan(last.get(name) ?? -1);
       last.set(name, Number(value));
+    }
+  });
+
+  it("sends what goes to several topics in one request", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers, { partitions: 1 });
+    const { producer, requests } = watched(bench.kafka);
+    const topics = [bench.topic, retryTopic(bench.topic, bench.groupId), deadLetterTopic(bench.topic, bench.groupId)];
+    const sendAll = (value: string) => Promise.all(topics.map((topic) => producer.send({ topic, key: "k", value })));
+    await sendAll("first");
+    requests.length = 0;
+    await sendAll("second");
+    expect(requests.filter((name) => name === "Produce")).toHaveLength(1);
+    await producer.close();
+    for (const topic of topics) {
+      const values = (await readTopic(bench.kafka, topic)).map(({ value }) => String(value));
+      expect(values).toContain("first");
+      expect(values.at(-1)).toBe("second");
     }
   });
 

@@ -25,8 +25,8 @@ export interface Pool {
   /** A connection outside the limit, for LISTEN and for session locks. The caller closes it. */
   openSession(): Session;
   /**
-   * One NOTIFY for all calls of the next 20 ms. Not in the transactions themselves: NOTIFY takes a lock of the whole server at
-   * commit, so that all writers would commit one after another. May be lost: listeners poll as well.
+   * NOTIFY at once, but one in 20 ms at most: for all calls until then together. Not in the transactions themselves: NOTIFY takes a lock of
+   * the whole server at commit, so that all writers would commit one after another. May be lost: listeners poll as well.
    */
   notifySoon(channel: string): void;
   /** Calls `listener` on each NOTIFY and after each (re)connection. Reconnects for ever. */
@@ -40,6 +40,7 @@ export interface Pool {
 }
 
 const maxAgeMs = 30 * 60_000;
+const notifySpacingMs = 20;
 
 interface Waiter {
   resolve(session: Session): void;
@@ -63,6 +64,7 @@ export function makePool(options: PoolOptions): Pool {
   const lent = new Map<Session, number>();
   const waiters: Waiter[] = [];
   const channels = new Map<string, NodeJS.Timeout>();
+  const notifiedMs = new Map<string, number>();
   let closed = false;
 
   const openLent = (): Session => {
@@ -148,11 +150,14 @@ export function makePool(options: PoolOptions): Pool {
       if (closed || channels.has(channel)) {
         return;
       }
-      const timer = setTimeout(() => {
+      const notify = (): void => {
         channels.delete(channel);
+        notifiedMs.set(channel, performance.now());
         sql.notify(channel, "").catch((error) => options.logger.debug({ err: error, channel }, "wake-up not sent"));
-      }, 20);
-      channels.set(channel, timer.unref());
+      };
+      const waitMs = (notifiedMs.get(channel) ?? Number.NEGATIVE_INFINITY) + notifySpacingMs - performance.now();
+      if (waitMs > 0) channels.set(channel, setTimeout(notify, waitMs).unref());
+      else notify();
     },
     listen: (channel, listener) => listen(sessionOptions, channel, listener),
     openSession: () => makeSession(sessionOptions),

@@ -61,9 +61,9 @@ const depth = async (): Promise<number> => {
   return found?.n ?? -1;
 };
 
-describe("the store in Postgres", () => {
+describe.each([8, 16])("the store in Postgres, %i buckets a claim", (maxBuckets) => {
   describeOutboxPort(async () => ({
-    port: makePostgresPort({ pool, schema, claimTimeoutMs: 10_000, maxFaults: 2, faultBackoffMs: 0 }),
+    port: makePostgresPort({ pool, schema, claimTimeoutMs: 10_000, maxFaults: 2, faultBackoffMs: 0, maxBuckets }),
     async append(rows) {
       const ready = makeGate();
       const decided = makeGate();
@@ -151,6 +151,23 @@ describe("relays", () => {
     // A claim began at most a round trip or two before its rows came.
     const gaps = batches.slice(1).map(({ atMs }, index) => atMs - (batches[index]?.atMs ?? 0));
     expect(Math.min(...gaps)).toBeGreaterThan(500);
+  });
+
+  it("stand by while another holds all there is, whoever wakes them", async () => {
+    const claimsMs: number[] = [];
+    startRelay({
+      pollMs: 60_000,
+      port: {
+        async claim() {
+          claimsMs.push(performance.now());
+          return { claimed: 0, more: false, held: true };
+        },
+      },
+      sinks: { kafka: async () => undefined },
+    });
+    for (let n = 0; claimsMs.length < 3; n += 1) await append(row("a", `${n}`));
+    const gaps = claimsMs.slice(1).map((atMs, index) => atMs - (claimsMs[index] ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThan(450);
   });
 
   it("are woken again after their connection was terminated", async () => {

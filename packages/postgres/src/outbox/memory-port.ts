@@ -76,14 +76,18 @@ export function makeMemoryOutbox(options: MemoryOutboxOptions): MemoryOutbox {
     }
   };
 
-  const readPending = (sink: string, limit: number): PendingRow[] => {
-    const pending = [...rows.values()]
+  const readAll = (sink: string): Stored[] =>
+    [...rows.values()]
       .filter((row) => row.visible && row.sink === sink && !row.parked)
       .sort((a, b) => (a.id < b.id ? -1 : 1));
+
+  const findTaken = (sink: string): Set<string> =>
+    new Set(claims.filter((claim) => claim.alive && claim.sink === sink).flatMap((claim) => [...claim.aggregates]));
+
+  const readPending = (sink: string, limit: number): PendingRow[] => {
+    const pending = readAll(sink);
     const waiting = new Set(pending.filter((row) => row.retryAtMs > options.nowMs()).map((row) => row.aggregate));
-    const taken = new Set(
-      claims.filter((claim) => claim.alive && claim.sink === sink).flatMap((claim) => [...claim.aggregates]),
-    );
+    const taken = findTaken(sink);
     return pending
       .filter(({ aggregate }) => !waiting.has(aggregate) && !taken.has(aggregate))
       .slice(0, limit)
@@ -130,7 +134,10 @@ export function makeMemoryOutbox(options: MemoryOutboxOptions): MemoryOutbox {
       await options.step("claim");
       const pending = readPending(sink, limit);
       if (pending.length === 0) {
-        return undefined;
+        const all = readAll(sink);
+        const taken = findTaken(sink);
+        const held = all.length > 0 && all.every(({ aggregate }) => taken.has(aggregate));
+        return held ? { claimed: 0, more: false, held } : undefined;
       }
       const claim: Claim = { sink, aggregates: new Set(pending.map((row) => row.aggregate)), alive: true };
       claims.push(claim);
@@ -142,7 +149,8 @@ export function makeMemoryOutbox(options: MemoryOutboxOptions): MemoryOutbox {
           throw new Error("the claim was lost");
         }
         settle(settlement);
-        return { claimed: pending.length, more: pending.length === limit || settlement.done.length < pending.length };
+        const more = pending.length === limit || settlement.done.length < pending.length;
+        return { claimed: pending.length, more, held: false };
       } finally {
         claim.alive = false;
       }

@@ -28,11 +28,11 @@ export interface Settlement {
 export interface OutboxPort {
   /**
    * Runs `deliver` on up to `limit` rows and settles. Undefined when there was nothing to claim; `more` when something that could be
-   * claimed at once may be left.
+   * claimed at once may be left; `held`, and nothing claimed, when all that there is was in the hands of others.
    */
   claim(
     sink: string,
     limit: number,
     deliver: (rows: PendingRow[]) => Promise<Settlement>,
-  ): Promise<{ claimed: number; more: boolean } | undefined>;
+  ): Promise<{ claimed: number; more: boolean; held: boolean } | undefined>;
 }

@@ -12,6 +12,8 @@ export interface PostgresPortOptions {
   maxFaults: number;
   /** Wait after the first fault of a row; doubles with each, up to a minute. */
   faultBackoffMs: number;
+  /** Buckets that one claim takes at most. Half of them, so that several relays find work; all, so that one does it all. */
+  maxBuckets: number;
 }
 
 interface StoredRow {
@@ -34,7 +36,7 @@ interface StoredRow {
  * show what the holder before has deleted.
  */
 export function makePostgresPort(options: PostgresPortOptions): OutboxPort {
-  const { pool, schema } = options;
+  const { pool, schema, maxBuckets } = options;
   const table = `${schema}.outbox`;
 
   return {
@@ -42,24 +44,26 @@ export function makePostgresPort(options: PostgresPortOptions): OutboxPort {
       withTransaction(
         pool,
         async ({ sql }) => {
-          // Half of the buckets at most, in random order, so that several relays find work.
-          const buckets = await sql<{ bucket: number }[]>`
-            select bucket from (
+          // In random order, so that relays do not go for the same ones.
+          const [found] = await sql<{ filled: number; buckets: number[] }[]>`
+            with filled as materialized (
               select bucket from generate_series(0, ${bucketCount - 1}::int) as b (bucket)
               where exists (
                 select from ${sql(table)} o where o.sink = ${sink} and o.bucket = b.bucket and o.parked_at is null)
-              order by random() offset 0
-            ) as filled
-            where pg_try_advisory_xact_lock(hashtext(${`${table}.${sink}`}), bucket)
-            limit ${bucketCount / 2}`;
+              order by random()
+            )
+            select (select count(*) from filled)::int as filled, array(
+              select bucket from filled where pg_try_advisory_xact_lock(hashtext(${`${table}.${sink}`}), bucket)
+              limit ${maxBuckets}) as buckets`;
+          const { filled, buckets } = found ?? { filled: 0, buckets: [] };
           if (buckets.length === 0) {
-            return undefined;
+            return filled > 0 ? { claimed: 0, more: false, held: true } : undefined;
           }
           const share = Math.max(1, Math.floor(limit / buckets.length));
           const stored = await sql<StoredRow[]>`
             select o.id::text as id, o.aggregate, o.topic, o.key, o.payload, o.headers, o.attempts,
               (extract(epoch from o.created_at) * 1000)::float8 as "createdAtMs"
-            from unnest(${buckets.map(({ bucket }) => bucket)}::int[]) as b (bucket)
+            from unnest(${buckets}::int[]) as b (bucket)
             cross join lateral (
               select * from ${sql(table)} p
               where p.sink = ${sink} and p.bucket = b.bucket and p.parked_at is null
@@ -86,8 +90,8 @@ export function makePostgresPort(options: PostgresPortOptions): OutboxPort {
               where id = ${String(fault.id)}::bigint`;
           }
           // Buckets that were not taken, rows beyond a bucket's share, rows that the sink left.
-          const more = buckets.length === bucketCount / 2 || rows.length >= share || done.length < rows.length;
-          return { claimed: rows.length, more };
+          const more = buckets.length < filled || rows.length >= share || done.length < rows.length;
+          return { claimed: rows.length, more, held: false };
         },
         // Never again on its own: a second run would send once more.
         { deadlineMs: options.claimTimeoutMs, attempts: 1 },

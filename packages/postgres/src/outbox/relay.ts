@@ -3,7 +3,7 @@ import type { Logger } from "@pricing-engine/chassis/log";
 import { ExponentialBackoff, type IBackoff } from "cockatiel";
 import { isPostgresOutage } from "../errors.ts";
 import type { Pool } from "../pool.ts";
-import { outboxChannel } from "./ddl.ts";
+import { bucketCount, outboxChannel } from "./ddl.ts";
 import { type Delivery, deliver, type Sink } from "./deliver.ts";
 import type { OutboxPort } from "./port.ts";
 import { makePostgresPort } from "./postgres-port.ts";
@@ -22,8 +22,9 @@ export interface OutboxRelayOptions {
   /** How long a row may lie when its wake-up was lost. Default 500 ms. */
   pollMs?: number;
   /**
-   * Least time from one claim to the next while there is no backlog, so that a wake-up carries the rows of many commits. A claim is five
-   * trips to Postgres, however few rows there are. Default 0.
+   * Least time from one claim to the next, so that it carries the rows of many commits, of all buckets: a claim is five trips to Postgres
+   * and a request to the sink, however few rows there are. One relay then does the work, and others stand by. Default 0: each claim takes
+   * half of the buckets, so that several relays share a backlog.
    */
   gatherMs?: number;
   /** After this a sink counts as away. Default 10 s. */
@@ -70,6 +71,7 @@ export function makeOutboxRelay(options: OutboxRelayOptions): OutboxRelay {
   const batchSize = options.batchSize ?? 1000;
   const pollMs = options.pollMs ?? 500;
   const gatherMs = options.gatherMs ?? 0;
+  const standbyMs = Math.min(pollMs, 500);
   const sinkTimeoutMs = options.sinkTimeoutMs ?? 10_000;
   const isOutage = options.isOutage ?? isAway;
   const port =
@@ -81,6 +83,7 @@ export function makeOutboxRelay(options: OutboxRelayOptions): OutboxRelay {
       claimTimeoutMs: sinkTimeoutMs + 5000,
       maxFaults: options.maxFaults ?? 8,
       faultBackoffMs: options.faultBackoffMs ?? 250,
+      maxBuckets: gatherMs > 0 ? bucketCount : bucketCount / 2,
     });
   const healths = new Map<string, SinkHealth>();
   const wakers = new Set<() => void>();
@@ -88,7 +91,7 @@ export function makeOutboxRelay(options: OutboxRelayOptions): OutboxRelay {
   let loops: Promise<unknown> | undefined;
   let listener: { close(): Promise<void> } | undefined;
 
-  const step = async (name: string, sink: Sink): Promise<{ more: boolean; outage?: unknown }> => {
+  const step = async (name: string, sink: Sink): Promise<{ more: boolean; held: boolean; outage?: unknown }> => {
     let delivery: Delivery = { done: [], faults: [] };
     const claim = await port.claim(name, batchSize, async (rows) => {
       delivery = await deliverInTime(rows, sink, isOutage, sinkTimeoutMs);
@@ -97,7 +100,8 @@ export function makeOutboxRelay(options: OutboxRelayOptions): OutboxRelay {
     for (const fault of delivery.faults) {
       logger.warn({ schema, sink: name, id: String(fault.id), error: fault.message }, "outbox row refused by its sink");
     }
-    return { more: claim?.more ?? false, ...("outage" in delivery && { outage: delivery.outage }) };
+    const { more = false, held = false } = claim ?? {};
+    return { more, held, ...("outage" in delivery && { outage: delivery.outage }) };
   };
 
   const loop = async (name: string, sink: Sink): Promise<void> => {
@@ -124,15 +128,19 @@ export function makeOutboxRelay(options: OutboxRelayOptions): OutboxRelay {
       woken = false;
       try {
         const startedMs = performance.now();
-        const { more, outage } = await step(name, sink);
+        const { more, held, outage } = await step(name, sink);
         if (outage !== undefined) {
           await pause(outage);
           continue;
         }
         backoff = fresh();
         healths.set(name, { state: "ok" });
-        if (more) continue;
-        if (!woken) {
+        if (held) {
+          // Whoever holds it all looks again when it is done: to be woken with it would be for nothing.
+          await sleep(standbyMs, stopping.signal);
+          continue;
+        }
+        if (!more && !woken) {
           const wait = new AbortController();
           wakeNow = () => wait.abort();
           await sleep(pollMs, AbortSignal.any([stopping.signal, wait.signal]));
