@@ -4,6 +4,17 @@ import { toTime } from "./order-rows.ts";
 
 type On = { readonly sql: Sql };
 
+/** A client's key, which is its tenant's alone. */
+export interface KeyRef {
+  readonly tenantId: string;
+  readonly key: string;
+}
+
+/** One text for it: neither part can have a U+0000. */
+export function keyText({ tenantId, key }: KeyRef): string {
+  return `${tenantId}\0${key}`;
+}
+
 export interface KnownKey {
   readonly bodyHash: string;
   readonly orderId: string;
@@ -11,29 +22,41 @@ export interface KnownKey {
   readonly answer: string;
 }
 
-export async function findKey({ sql }: On, tenantId: string, key: string): Promise<KnownKey | undefined> {
-  const [row] = await sql<{ body_hash: string; order_id: string; answer: string }[]>`
-    select body_hash, order_id, answer from orders.idempotency_keys
-    where tenant_id = ${tenantId} and key = ${key} and expires_at > now()`;
-  return row && { bodyHash: row.body_hash, orderId: row.order_id, answer: row.answer };
+/** Those that have placed an order and have not expired, by their `keyText`. */
+export async function findKeys({ sql }: On, refs: readonly KeyRef[]): Promise<Map<string, KnownKey>> {
+  const rows = await sql<{ tenant_id: string; key: string; body_hash: string; order_id: string; answer: string }[]>`
+    select k.tenant_id, k.key, k.body_hash, k.order_id, k.answer
+    from unnest(${refs.map(({ tenantId }) => tenantId)}::text[], ${refs.map(({ key }) => key)}::text[]) as r (tenant_id, key)
+    join orders.idempotency_keys k using (tenant_id, key) where k.expires_at > now()`;
+  return new Map(
+    rows.map((row) => [
+      keyText({ tenantId: row.tenant_id, key: row.key }),
+      { bodyHash: row.body_hash, orderId: row.order_id, answer: row.answer },
+    ]),
+  );
 }
 
 /**
- * True for the one request that has the key from now on. Others of the same key wait here for its commit, and get false; a key
- * that has expired is taken over.
+ * The `keyText` of those that their requests have from now on. Others of the same key wait here for the commit, and do not get it; a key
+ * that has expired is taken over. Each key comes once; they are locked in one order, by bytes.
  */
-export async function claimKey(
+export async function claimKeys(
   { sql }: Tx,
-  claim: KnownKey & { tenantId: string; key: string; ttlMs: number },
-): Promise<boolean> {
-  const claimed = await sql`
+  claims: readonly (KeyRef & KnownKey)[],
+  ttlMs: number,
+): Promise<Set<string>> {
+  const claimed = await sql<{ tenant_id: string; key: string }[]>`
     insert into orders.idempotency_keys as k (tenant_id, key, body_hash, order_id, answer, expires_at)
-    values (${claim.tenantId}, ${claim.key}, ${claim.bodyHash}, ${claim.orderId}, ${claim.answer},
-      now() + make_interval(secs => ${claim.ttlMs / 1000}))
+    select tenant_id, key, body_hash, order_id, answer, now() + make_interval(secs => ${ttlMs / 1000})
+    from unnest(${claims.map(({ tenantId }) => tenantId)}::text[], ${claims.map(({ key }) => key)}::text[],
+      ${claims.map(({ bodyHash }) => bodyHash)}::text[], ${claims.map(({ orderId }) => orderId)}::text[],
+      ${claims.map(({ answer }) => answer)}::text[]) as c (tenant_id, key, body_hash, order_id, answer)
+    order by tenant_id collate "C", key collate "C"
     on conflict (tenant_id, key) do update set body_hash = excluded.body_hash, order_id = excluded.order_id,
       answer = excluded.answer, expires_at = excluded.expires_at
-    where k.expires_at <= now()`;
-  return claimed.count === 1;
+    where k.expires_at <= now()
+    returning k.tenant_id, k.key`;
+  return new Set(claimed.map(({ tenant_id: tenantId, key }) => keyText({ tenantId, key })));
 }
 
 export async function findKeyState(

@@ -12,7 +12,7 @@ export interface PricingClient {
 
 const timeoutMs = 5_000;
 
-/** Each call throws AppError `unavailable` when pricing could not be asked. */
+/** Each call throws AppError `unavailable` when pricing could not be asked; its context has the `status` of an answer that is none. */
 export function makePricingClient(url: string): PricingClient {
   const pool = new Pool(new URL(url).origin, { connections: 32, connect: { timeout: 1_000 } });
   const call = async (method: "GET" | "POST", path: string, body?: unknown) => {
@@ -26,9 +26,13 @@ export function makePricingClient(url: string): PricingClient {
         bodyTimeout: timeoutMs,
       });
       const text = await answer.body.text();
-      if (answer.statusCode !== 200 && answer.statusCode !== 404) throw new Error(`status ${answer.statusCode}`);
-      return { status: answer.statusCode, json: JSON.parse(text) as unknown };
+      const { statusCode: status } = answer;
+      if (status !== 200 && status !== 404) {
+        throw new AppError("unavailable", { context: { upstream: "pricing", path, status } });
+      }
+      return { status, json: JSON.parse(text) as unknown };
     } catch (cause) {
+      if (cause instanceof AppError) throw cause;
       throw new AppError("unavailable", { cause, context: { upstream: "pricing", path } });
     }
   };

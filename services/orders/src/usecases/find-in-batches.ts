@@ -1,4 +1,5 @@
 import { type Pool, query } from "@pricing-engine/postgres";
+import { findKeys, type KeyRef, type KnownKey, keyText } from "../adapters/idempotency-store.ts";
 import type { Order, OrderRef } from "../adapters/order-rows.ts";
 import { findOrderRefs, findOrders, type Line, readLines } from "../adapters/order-store.ts";
 import { isOutage } from "../adapters/outages.ts";
@@ -10,6 +11,7 @@ const maxItems = 64;
 export type FindOrder = (ref: OrderRef) => Promise<Order | undefined>;
 export type FindPaidOrder = (ref: OrderRef) => Promise<{ order: Order; lines: readonly Line[] } | undefined>;
 export type FindRef = (orderId: string) => Promise<OrderRef | undefined>;
+export type FindKey = (ref: KeyRef) => Promise<KnownKey | undefined>;
 
 /** Looks up orders, several at once when several are asked for. */
 export function makeFindOrder(pool: Pool, gatherMs: number): FindOrder {
@@ -55,5 +57,18 @@ export function makeFindRef(pool: Pool, gatherMs: number): FindRef {
     isOutage,
     gatherMs,
     maxItems,
+  });
+}
+
+/** Whether a request of that key has placed an order: what each of them asks first, so here they gather. */
+export function makeFindKey(pool: Pool, waits: { gatherMs: number; patienceMs: number; deadlineMs: number }): FindKey {
+  return inBatches<KeyRef, KnownKey | undefined>({
+    async run(refs) {
+      const known = await query(pool, waits.deadlineMs, (on) => findKeys(on, refs));
+      return refs.map((ref) => known.get(keyText(ref)));
+    },
+    isOutage,
+    maxItems,
+    ...waits,
   });
 }

@@ -42,6 +42,24 @@ describe("in batches", () => {
     ]);
   });
 
+  it("waits for a batch no longer than its patience", async () => {
+    const first = Promise.withResolvers<void>();
+    const { call, seen } = make(
+      async (items) => {
+        if (items.includes("a")) await first.promise;
+        return echo(items);
+      },
+      { patienceMs: 20 },
+    );
+    const slow = call("a");
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(await call("b")).toBe("B");
+    first.resolve();
+    expect(await slow).toBe("A");
+    expect(await call("c")).toBe("C");
+    expect(seen).toEqual([["a"], ["b"], ["c"]]);
+  });
+
   it("never has two of one key in a batch, keeps their order, and its size", async () => {
     const { call, seen } = make(echo, { maxItems: 2 });
     await Promise.all(["a1", "a2", "b1", "c1", "a3"].map(call));

@@ -1,4 +1,4 @@
-import { type Context, context, SpanKind, withSpan } from "@pricing-engine/chassis/telemetry";
+import { type Context, context } from "@pricing-engine/chassis/telemetry";
 import { type Pool, type Tx, withTransaction } from "@pricing-engine/postgres";
 import type { Order, OrderRef } from "../adapters/order-rows.ts";
 import { lockOrders } from "../adapters/order-store.ts";
@@ -6,6 +6,7 @@ import { isOutage } from "../adapters/outages.ts";
 import { deadlineMs } from "./deadline.ts";
 import { inBatches } from "./in-batches.ts";
 import { type MoveDeps, moveOrders, type PlannedMove } from "./move-order.ts";
+import { withTransactionSpan } from "./transaction-span.ts";
 
 /** What is to happen to the locked order; undefined: nothing. May be asked again. */
 export type Plan = (order: Order) => Omit<PlannedMove, "order" | "trace"> | undefined;
@@ -47,7 +48,5 @@ export function makeMoveInBatches(deps: MoveDeps & { pool: Pool; gatherMs: numbe
     gatherMs: deps.gatherMs,
     maxItems,
   });
-  // Each order's trace shows the transaction that it took part in.
-  const span = { kind: SpanKind.CLIENT, attributes: { "db.system.name": "postgresql" } };
-  return (ref, plan) => withSpan("postgres transaction", span, () => move({ ref, plan, trace: context.active() }));
+  return (ref, plan) => withTransactionSpan(() => move({ ref, plan, trace: context.active() }));
 }

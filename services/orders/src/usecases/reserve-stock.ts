@@ -1,5 +1,5 @@
 import type { Logger } from "@pricing-engine/chassis/log";
-import { type Context, context, SpanKind, withSpan } from "@pricing-engine/chassis/telemetry";
+import { type Context, context } from "@pricing-engine/chassis/telemetry";
 import { type OutboxRow, type Pool, type Tx, withTransaction } from "@pricing-engine/postgres";
 import { type Level, lockLevels, type Quantity } from "../adapters/inventory-store.ts";
 import type { Order, OrderRef } from "../adapters/order-rows.ts";
@@ -11,6 +11,7 @@ import { deadlineMs, gatherMs } from "./deadline.ts";
 import { inBatches } from "./in-batches.ts";
 import { makeMoveInBatches } from "./move-in-batches.ts";
 import { type MoveDeps, moveOrders, type PlannedMove } from "./move-order.ts";
+import { withTransactionSpan } from "./transaction-span.ts";
 
 export interface Attempt {
   readonly isLast: boolean;
@@ -46,11 +47,9 @@ export function makeReserveStock(deps: MoveDeps & { pool: Pool; logger: Pick<Log
     gatherMs,
     maxItems,
   });
-  // Each order's trace shows the transaction that it took part in.
-  const span = { kind: SpanKind.CLIENT, attributes: { "db.system.name": "postgresql" } };
   return async (ref, { isLast, deadLetter }) => {
     try {
-      await withSpan("postgres transaction", span, () => reserve({ ref, trace: context.active() }));
+      await withTransactionSpan(() => reserve({ ref, trace: context.active() }));
     } catch (error) {
       if (isOutage(error) || !isLast) throw error;
       logger.error({ err: error, orderId: ref.orderId }, "the order is given up: its stock cannot be reserved");
