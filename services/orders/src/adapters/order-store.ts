@@ -146,7 +146,7 @@ export async function insertOrders({ sql }: Tx, orders: readonly NewOrder[]): Pr
   );
   const ofLines = <Value>(pick: (line: (typeof lines)[number]) => Value): Value[] => lines.map(pick);
   await sql`
-    with placing as materialized (
+    with input as materialized (
       select * from unnest(
         ${of(({ orderId }) => orderId)}::text[], ${of(({ createdAt }) => createdAt)}::timestamptz[],
         ${of(({ tenantId }) => tenantId)}::text[], ${of(({ customerId }) => customerId)}::text[],
@@ -157,12 +157,12 @@ export async function insertOrders({ sql }: Tx, orders: readonly NewOrder[]): Pr
       ) as p (order_id, created_at, tenant_id, customer_id, idempotency_key, currency, total_minor, amount_minor, payment_id,
         overdue_at, traceparent, trace_id)
     ), known as (
-      insert into orders.order_keys (order_id, created_at) select order_id, created_at from placing
+      insert into orders.order_keys (order_id, created_at) select order_id, created_at from input
     ), placed as (
       insert into orders.orders (order_id, created_at, tenant_id, customer_id, idempotency_key, currency, total_minor, amount_minor,
         payment_id, status, overdue_at, traceparent, updated_at)
       select order_id, created_at, tenant_id, customer_id, idempotency_key, currency, total_minor, amount_minor,
-        payment_id, 'placed', overdue_at, traceparent, created_at from placing
+        payment_id, 'placed', overdue_at, traceparent, created_at from input
     ), items as (
       insert into orders.order_items (order_id, created_at, position, product_id, name, quantity, unit_price_minor, decision_id, initial_stock)
       select * from unnest(${ofLines(({ orderId }) => orderId)}::text[], ${ofLines(({ createdAt }) => createdAt)}::timestamptz[],
@@ -172,7 +172,7 @@ export async function insertOrders({ sql }: Tx, orders: readonly NewOrder[]): Pr
         ${ofLines((line) => line.initialStock)}::int[])
     )
     insert into orders.order_transitions (order_id, created_at, version, from_status, to_status, event, reason, at, trace_id)
-    select order_id, created_at, 1, null, 'placed', 'order_placed', null, created_at, trace_id from placing`;
+    select order_id, created_at, 1, null, 'placed', 'order_placed', null, created_at, trace_id from input`;
 }
 
 /** Orders that wait for longer than they should, none of which another sweeper has in hand. */
