@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { link, mkdir, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, rm, unlink, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { AppError } from "@pricing-engine/chassis/errors";
-import { type ReceiptStore, receiptNames } from "./receipt-store.ts";
+import type { Receipt } from "../domain/receipt.ts";
+import { type ReceiptNames, type ReceiptStore, receiptNames } from "./receipt-store.ts";
 
 const refusals: ReadonlySet<string> = new Set(["ENAMETOOLONG", "EINVAL", "EILSEQ", "EFBIG"]);
 
@@ -13,24 +14,39 @@ export function makeDirectoryReceipts(directory: string): ReceiptStore {
   const put = async (name: string, text: string): Promise<string> => {
     const path = join(root, name);
     const fresh = `${path}.${randomUUID()}`;
-    await mkdir(dirname(path), { recursive: true });
+    const write = () => writeFile(fresh, text, { flush: true });
     try {
-      await writeFile(fresh, text, { flush: true });
+      // The folder is there but for the first receipt of a month.
+      await write().catch(async (error: unknown) => {
+        if (codeOf(error) !== "ENOENT") throw error;
+        await mkdir(dirname(path), { recursive: true });
+        await write();
+      });
       // Whole or not at all, and never over one that is there.
       await link(fresh, path).catch((error: unknown) => {
         if (codeOf(error) !== "EEXIST") throw error;
       });
     } finally {
-      await rm(fresh, { force: true });
+      await unlink(fresh).catch((error: unknown) => {
+        if (codeOf(error) !== "ENOENT") throw error;
+      });
     }
     return pathToFileURL(path).href;
   };
+  /** Both, side by side; neither is still being written when one has failed. */
+  const putBoth = async (
+    names: ReceiptNames,
+    { json, page }: Receipt,
+  ): Promise<{ jsonUrl: string; pageUrl: string }> => {
+    const puts = [put(names.json, json), put(names.page, page)] as const;
+    await Promise.allSettled(puts);
+    const [jsonUrl, pageUrl] = await Promise.all(puts);
+    return { jsonUrl, pageUrl };
+  };
   return {
     async write(order, receipt) {
-      const names = receiptNames(order);
       try {
-        const jsonUrl = await put(names.json, receipt.json);
-        return { kind: "written", jsonUrl, pageUrl: await put(names.page, receipt.page) };
+        return { kind: "written", ...(await putBoth(receiptNames(order), receipt)) };
       } catch (cause) {
         if (refusals.has(codeOf(cause) ?? "")) return { kind: "refused", reason: `the file system: ${codeOf(cause)}` };
         throw new AppError("unavailable", { cause, detail: "the directory of receipts takes nothing" });

@@ -96,7 +96,7 @@ export async function runWorker(
     pool,
     schema: schemaName,
     logger,
-
+    gatherMs: 20,
     sinks: {
       kafka: async (rows) => {
         await Promise.all(
