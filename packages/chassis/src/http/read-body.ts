@@ -32,7 +32,11 @@ function readIncoming(incoming: IncomingMessage, limitBytes: number): Promise<Ui
       reject(tooLarge(limitBytes));
     } else chunks.push(chunk);
   };
-  const onEnd = () => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
+  const onEnd = () => {
+    // It comes in the same turn: an error would be made for nobody, with its stack.
+    incoming.off("close", onGone);
+    resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
+  };
   const onGone = () => reject(new AppError("bad_request", { detail: "the body ended early" }));
   incoming.on("data", onData).on("end", onEnd).on("error", onGone).on("close", onGone);
   return promise.finally(() =>

@@ -141,9 +141,9 @@ export function makeOutboxRelay(options: OutboxRelayOptions): OutboxRelay {
           continue;
         }
         if (!more && !woken) {
-          const wait = new AbortController();
-          wakeNow = () => wait.abort();
-          await sleep(pollMs, AbortSignal.any([stopping.signal, wait.signal]));
+          await sleep(pollMs, stopping.signal, (end) => {
+            wakeNow = end;
+          });
         }
         const restMs = startedMs + gatherMs - performance.now();
         if (restMs > 0) await sleep(restMs, stopping.signal);
@@ -207,8 +207,8 @@ async function deliverInTime(
   }
 }
 
-/** Resolves after `delayMs`, or at once when the signal aborts. */
-function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
+/** Resolves after `delayMs`, or at once when the signal aborts or `end`, which `onStart` is given, is called. */
+function sleep(delayMs: number, signal: AbortSignal, onStart?: (end: () => void) => void): Promise<void> {
   return new Promise((resolve) => {
     const finish = (): void => {
       clearTimeout(timer);
@@ -220,5 +220,6 @@ function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted) {
       finish();
     }
+    onStart?.(finish);
   });
 }
