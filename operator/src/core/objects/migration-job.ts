@@ -26,7 +26,9 @@ export function makeMigrationJob(context: ObjectContext, service: ServiceName): 
     pod: { restartPolicy: "Never" },
   });
   const role = `${service}-migrate`;
-  const hash = context.hash(JSON.stringify([podSpec, context.secretsHash])).slice(0, 10);
+  // The name is a label of its pods too, so at most 63 characters, of which an engine's may be 40. It has to differ from the former
+  // Job's alone: one that is done deletes those before it.
+  const hash = context.hash(JSON.stringify([podSpec, context.secretsHash])).slice(0, 6);
   return {
     apiVersion: "batch/v1",
     kind: "Job",

@@ -83,6 +83,20 @@ describe("objects of an engine", () => {
     for (const { metadata } of objects) expect(metadata.ownerReferences?.[0]?.uid).toBe("u-1");
   });
 
+  it("have names that Kubernetes takes, also of an engine with the longest name", () => {
+    const { context, plan } = planned(shop.replace("name: shop,", `name: ${"n".repeat(40)},`));
+    const objects = [
+      ...makeSharedObjects(context, plan.workloads),
+      ...plan.workloads.map((workload) => makeDeployment(context, workload, undefined)),
+      ...plan.migrations.map((service) => makeMigrationJob(context, service)),
+    ];
+    expect(plan.migrations).toHaveLength(5);
+    for (const { kind, metadata } of objects) {
+      // Services and Jobs are labels, and a Deployment's is the beginning of its pods'.
+      expect(metadata.name.length, `${kind} ${metadata.name}`).toBeLessThanOrEqual(63);
+    }
+  });
+
   it("a Deployment in full", () => {
     const { context, plan } = planned();
     const gateway = plan.workloads.find(({ role }) => role === "gateway") as Workload;
