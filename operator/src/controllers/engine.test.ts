@@ -195,6 +195,24 @@ test("another image migrates again", async () => {
   await eventually(() => expect(migrations()).toHaveLength(before * 2));
 });
 
+test.each([
+  ["another image", "migrate pricing", shop.replace("\nspec:\n", "\nspec:\n  image: { tag: 1.2.3 }\n")],
+  ["a section more", "topics", example.replace(/\n {2}orders:\n(?: {4}.*\n)+/, "\n")],
+])("%s is not rolled out before %s is done for it", async (_, step, text) => {
+  const memory = makeMemoryRuntime();
+  const { engine } = start(memory);
+  await eventually(() => isTrue(engine.status(), "Ready"));
+  memory.failing.add(step);
+  engine.apply(parse(text));
+  await eventually(() => !isTrue(engine.status(), "Ready"));
+  memory.calls.length = 0;
+  await eventually(() => memory.calls.filter((name) => name === step).length >= 3);
+  expect(memory.calls).not.toContain("workloads");
+  memory.failing.clear();
+  await eventually(() => expect(memory.calls).toContain("workloads"));
+  await eventually(() => isTrue(engine.status(), "Ready"));
+});
+
 test("what was refused and has come right is in force again", async () => {
   const { engine } = start(makeMemoryRuntime());
   await eventually(() => isTrue(engine.status(), "Ready"));

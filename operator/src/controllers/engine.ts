@@ -6,7 +6,7 @@
  *   settings ─────────────────────┘
  *
  * A step that fails says so in its condition and is tried again on the next pass. Until each was done once no workload
- * starts; later a failing step leaves what runs alone.
+ * starts; later a failing step leaves what runs alone, and a change of the workloads waits for the topics and migrations of its own.
  */
 import type { Logger } from "@pricing-engine/chassis/log";
 import { withSpan } from "@pricing-engine/chassis/telemetry";
@@ -121,8 +121,9 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
         steps.attempt("settings", "live settings are in Redis and in the file", writeSettings),
       ]);
       complete = results.every(Boolean);
-      // The file of settings is enough for a new process: an absent Redis does not keep it from starting again.
-      if (workloadsApplied || complete) {
+      // Never a new image or section before its tables and topics. The file of settings is enough for a new process: an absent Redis
+      // does not keep it from starting again.
+      if (complete || (workloadsApplied && steps.isPrepared(current))) {
         await runtime.applyWorkloads(current.workloads).catch((error: unknown) => {
           const message = error instanceof Error ? error.message : String(error);
           workloadsProblem = { message, reason: deniedReason(error) };

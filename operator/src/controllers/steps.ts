@@ -16,6 +16,8 @@ export interface Steps {
   ensureTopics(plan: Plan): Promise<boolean>;
   /** Tables, then their partitions. */
   ensureSchema(plan: Plan): Promise<boolean>;
+  /** Whether topics and tables are those that processes of the plan need. */
+  isPrepared(plan: Plan): boolean;
   partitions(): readonly PartitionStatus[];
   /** The engine whose database this is, when it is another one's. */
   databaseOf(): string | undefined;
@@ -81,6 +83,7 @@ export function makeSteps({ runtime, logger, nowMs, onChange }: StepsDeps): Step
   return {
     state: (step) => states[step],
     attempt,
+    isPrepared: ({ migrationsHash, topicsHash }) => done.topics === topicsHash && done.migrations === migrationsHash,
     partitions: () => partitions,
     databaseOf: () => databaseOf,
     async ensureTopics(plan) {
