@@ -29,7 +29,7 @@ const good = {
       sources: [{ name: "feed", url: "https://feed.example/list.xml", format: "plan-list-xml", products: true }],
     },
     payment: { processors: [processor("default"), processor("fallback")] },
-    orders: { receipts: { directory: "/receipts" } },
+    orders: { receipts: { s3: { endpoint: "http://s3", bucket: "receipts", secretRef: { name: "s3" } } } },
     partitions: { retention: {} },
   },
 };
@@ -58,6 +58,10 @@ const refusedByBoth: readonly Change[] = [
   ["spec.payment.processors", [processor("default"), { ...processor("fallback"), url: "ftp://pay.example" }]],
   ["spec.payment.failover", { maxVerdictAge: "5s" }],
   ["spec.payment.failover", { probeInterval: "1s" }],
+  ["spec.payment.failover", { probeInterval: "25h", maxVerdictAge: "60h" }],
+  ["spec.orders.stateTimeout", "87841h"],
+  ["spec.orders.stateTimeout", "99999999999999h"],
+  ["spec.orders.stateTimeout", "15m\r\n"],
   [
     "spec.orders.receipts",
     { directory: "/receipts", s3: { endpoint: "http://s3", bucket: "receipts", secretRef: { name: "s3" } } },
@@ -142,6 +146,24 @@ describe("refused by the operator and by the API server", () => {
     expect(`${status} ${body.message}`).toMatch(/^4(00|22) /);
     // It says where, or at least names the field.
     expect(body.message).toContain(change[0].split(".").at(-1));
+  });
+});
+
+it("takes a feed without prices, also while it names no sources", async () => {
+  const { orders: _1, payment: _2, pricing: _3, ...spec } = good.spec;
+  expect(await create({ ...good, spec: { ...spec, ingest: {} } })).toMatchObject({ status: 201 });
+  expect(await create({ ...good, spec })).toMatchObject({
+    status: 422,
+    body: { message: expect.stringContaining("products: true needs the pricing section") },
+  });
+});
+
+it("refuses receipts in a directory, which pods do not share", async () => {
+  const resource = withChange(["spec.orders.receipts", { directory: "/receipts" }]);
+  expect(parseResource(stringify(resource))).toMatchObject({ ok: true });
+  expect(await create(resource)).toMatchObject({
+    status: 422,
+    body: { message: expect.stringContaining("pods share no disk") },
   });
 });
 

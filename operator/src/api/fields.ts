@@ -19,21 +19,26 @@ function toDuration(text: string, context: z.RefinementCtx): Duration {
 const durationText = z.string({ error: durationHint });
 const durationPattern = "^(0|([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$";
 
-/** A duration field. `atLeastMs` is inclusive; the message names the limit as a person would write it. */
-export function duration(description: string, limits: { atLeast?: string; atMost?: string } = {}) {
-  const atLeastMs = limits.atLeast === undefined ? 0 : parseDuration(limits.atLeast);
-  const atMostMs = limits.atMost === undefined ? Number.MAX_SAFE_INTEGER : parseDuration(limits.atMost);
+/** Ten years. */
+const longest = "87840h";
+
+/** A duration field. Limits are inclusive; the message names them as a person would write them. */
+export function duration(
+  description: string,
+  { atLeast = "0s", atMost = longest }: { atLeast?: string; atMost?: string } = {},
+) {
+  const [atLeastMs, atMostMs] = [parseDuration(atLeast), parseDuration(atMost)];
   return durationText
     .transform(toDuration)
-    .refine((value) => value.ms >= atLeastMs, { error: `must be at least ${limits.atLeast ?? "0s"}` })
-    .refine((value) => value.ms <= atMostMs, { error: `must be at most ${limits.atMost ?? "292y"}` })
+    .refine((value) => value.ms >= atLeastMs, { error: `must be at least ${atLeast}` })
+    .refine((value) => value.ms <= atMostMs, { error: `must be at most ${atMost}` })
     .meta({
       description,
       pattern: durationPattern,
       maxLength: 64,
       ...admission(
-        `duration(self) >= duration('${limits.atLeast ?? "0s"}') && duration(self) <= duration('${limits.atMost ?? "87840h"}')`,
-        `must be at least ${limits.atLeast ?? "0s"} and at most ${limits.atMost ?? "87840h"}`,
+        `duration(self) >= duration('${atLeast}') && duration(self) <= duration('${atMost}')`,
+        `must be at least ${atLeast} and at most ${atMost}`,
       ),
     });
 }

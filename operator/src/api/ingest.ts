@@ -22,9 +22,11 @@ const source = z.strictObject({
     .enum(["plan-list-xml", "event-list-xml", "json"])
     .describe("Format of the feed; both XML formats are read under either name."),
   interval: duration("Time between two reads.", { atLeast: "1s" }).prefault("300s"),
-  timeout: duration("Limit for connect and headers, and for each stretch without 64 KiB.", { atLeast: "1s" }).prefault(
-    "30s",
-  ),
+  timeout: duration("Limit for connect and headers, and for each stretch without 64 KiB.", {
+    atLeast: "1s",
+    // As with every timer, more than 24.8 days would be over at once.
+    atMost: "24h",
+  }).prefault("30s"),
   timezone: timezone.default("UTC").describe("Zone of dates that name none."),
   products: z.boolean().default(false).describe("Make a product of each zone. Needs the pricing section."),
   secretRef: secretRef("`token`, sent as a bearer token").optional(),

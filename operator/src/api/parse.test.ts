@@ -155,6 +155,11 @@ describe("the resource", () => {
       { payment: { processors, failover: { maxVerdictAge: "5s" } } },
       "spec.payment.failover.maxVerdictAge: must be longer than probeInterval",
     ],
+    [
+      "an interval that no timer takes",
+      { payment: { processors, failover: { probeInterval: "600h", maxVerdictAge: "700h" } } },
+      "spec.payment.failover.probeInterval: must be at most 24h",
+    ],
     ["orders without payment", { orders: {}, pricing: {} }, "spec.orders: needs the payment section"],
     [
       "receipts in two places",

@@ -24,6 +24,8 @@ const failover = z
   .strictObject({
     probeInterval: duration("Time between two health probes of a processor, which allows one in 5 s.", {
       atLeast: "5s",
+      // A timer takes 24.8 days at most: what is longer would be over at once.
+      atMost: "24h",
     }).prefault("5s"),
     failureThreshold: z.int().min(1).max(100).default(3).describe("Unanswered probes that make a processor Down."),
     recoveryThreshold: z.int().min(1).max(100).default(2).describe("Good probes that end it."),

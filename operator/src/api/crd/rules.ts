@@ -72,7 +72,7 @@ const rules: readonly Amendment[] = [
   rule("spec", "!has(self.orders) || has(self.payment)", "orders needs the payment section"),
   rule(
     "spec",
-    "!has(self.ingest) || has(self.pricing) || !self.ingest.sources.exists(s, s.products)",
+    "!has(self.ingest) || has(self.pricing) || !has(self.ingest.sources) || !self.ingest.sources.exists(s, s.products)",
     "a source with products: true needs the pricing section",
   ),
   keyedByName("spec.image.pullSecrets"),
@@ -92,6 +92,7 @@ const kubernetesRules: readonly Amendment[] = [
   ),
   rule("spec.payment", "has(self.processors)", "processors may be left out in the local runtime alone"),
   rule("spec.orders", "has(self.receipts)", "receipts may be left out in the local runtime alone"),
+  rule("spec.orders.receipts", "!has(self.directory)", "a directory is for one machine: pods share no disk"),
   rule("spec.kafka.topics.partitions", "self >= oldSelf", "Kafka cannot take partitions away"),
   rule("spec.kafka.topics.replicationFactor", "self == oldSelf", "cannot be changed: it is the topics' own"),
 ];
