@@ -75,3 +75,8 @@ it.each([
 it("takes a section away with null", () => {
   expect(Object.keys(engineOf(renderExample("payments-only.yaml")).spec)).not.toContain("pricing");
 });
+
+it("pulls the image of `helm test` as the engine's own", () => {
+  const [test] = ofKind(renderExample("shop.yaml", "--set", "spec.image.pullSecrets[0].name=mine"), "Pod");
+  expect(test?.spec).toMatchObject({ imagePullSecrets: [{ name: "mine" }] });
+});

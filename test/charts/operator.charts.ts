@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
@@ -13,6 +13,17 @@ interface Rule {
   readonly verbs: readonly string[];
 }
 const rulesOf = (role: KubeObject): readonly Rule[] => role.rules as readonly Rule[];
+interface Alert {
+  readonly alert: string;
+  readonly expr: string;
+  readonly annotations: { readonly summary: string };
+}
+
+function alertsOf(rendered: readonly KubeObject[]): readonly Alert[] {
+  const { groups } = firstOf(rendered, "PrometheusRule").spec as { groups: { rules: Alert[] }[] };
+  return groups.flatMap(({ rules }) => rules);
+}
+
 const roles = (rendered: readonly KubeObject[]) => [...ofKind(rendered, "Role"), ...ofKind(rendered, "ClusterRole")];
 
 describe("the CRD", () => {
@@ -33,7 +44,7 @@ describe("rights", () => {
     const rules = roles(objects).flatMap(rulesOf);
     expect(rules.filter((rule) => [...rule.apiGroups, ...rule.resources, ...rule.verbs].includes("*"))).toEqual([]);
     const onSecrets = rules.filter(({ resources }) => resources.includes("secrets"));
-    expect(onSecrets.flatMap(({ verbs }) => verbs)).toEqual(["get", "create", "update", "patch"]);
+    expect(onSecrets.flatMap(({ verbs }) => verbs)).toEqual(["get", "create", "patch"]);
   });
 
   it("in namespace scope are Roles of that namespace, but for the CRD", () => {
@@ -63,13 +74,45 @@ describe("monitoring", () => {
     expect(objects.filter(({ apiVersion }) => apiVersion.startsWith("monitoring.coreos.com"))).toEqual([]);
   });
 
+  const kinds = ["serviceMonitor", "podMonitor", "prometheusRule", "dashboard"];
+  const on = kinds.flatMap((kind) => ["--set", `metrics.${kind}.enabled=true`]);
+  const rendered = render(chart, ...on);
+
+  it("asks for no metric that nobody exports", () => {
+    const root = join(import.meta.dirname, "../..");
+    const files = globSync("{packages,services,operator}/**/src/**/*.ts", {
+      cwd: root,
+      exclude: (path) => path.includes("node_modules"),
+    });
+    const sources = files.map((file) => readFileSync(join(root, file), "utf8")).join("\n");
+    const asking = JSON.stringify([firstOf(rendered, "PrometheusRule"), firstOf(rendered, "ConfigMap")]);
+    const named = asking.matchAll(/\b(?:pricing_engine|workqueue|controller_runtime|leader_election)_[a-z_]+/g);
+    const names = new Set([...named].map(([name]) => name.replace(/_(?:bucket|count|sum)$/, "")));
+    expect(names.size).toBeGreaterThan(10);
+    expect([...names].filter((name) => !sources.includes(`"${name}"`))).toEqual([]);
+  });
+
+  it("finds the operator and the pods of the engines that it looks after", () => {
+    expect(firstOf(rendered, "ServiceMonitor").spec).toMatchObject({ endpoints: [{ port: "metrics" }] });
+    expect(firstOf(rendered, "PodMonitor").spec).toMatchObject({
+      namespaceSelector: { any: true },
+      selector: { matchLabels: { "app.kubernetes.io/managed-by": "pricing-engine-operator" } },
+      podMetricsEndpoints: [{ port: "metrics" }],
+    });
+    const scoped = render(chart, ...on, "--set", "watchNamespace=tickets");
+    expect(firstOf(scoped, "PodMonitor").spec).toMatchObject({ namespaceSelector: { matchNames: ["tickets"] } });
+  });
+
+  it("notices that no operator leads also when none is there to say so, by this release's own lease", () => {
+    const [, lease] = /"LEASE_NAME","value":"([^"]+)"/.exec(JSON.stringify(firstOf(rendered, "Deployment"))) ?? [];
+    expect(lease).toBe("shop-pricing-engine-operator");
+    const { expr } = alertsOf(rendered).find(({ alert }) => alert === "PricingEngineNoLeader") ?? {};
+    const series = `leader_election_master_status{name="${lease}",namespace="shop"}`;
+    expect(expr).toBe(`sum(${series}) < 1 or absent(${series})`);
+  });
+
   it("brings alerts and a dashboard", () => {
-    const kinds = ["serviceMonitor", "prometheusRule", "dashboard"];
-    const rendered = render(chart, ...kinds.flatMap((kind) => ["--set", `metrics.${kind}.enabled=true`]));
-    const { groups } = firstOf(rendered, "PrometheusRule").spec as {
-      groups: { rules: { alert: string; expr: string; annotations: { summary: string } }[] }[];
-    };
-    const alerts = groups.flatMap(({ rules }) => rules);
+    const alerts = alertsOf(rendered);
     expect(alerts.map(({ alert }) => alert)).toEqual(
       expect.arrayContaining([
         "PricingEngineReconcileStuck",

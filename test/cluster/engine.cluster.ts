@@ -304,7 +304,7 @@ describe("an engine on kind", () => {
   test("the leading operator killed: the other one acts within 20 s", async () => {
     const system = "pricing-engine-system";
     const lease = () =>
-      cluster.get<{ spec: { holderIdentity: string } }>("-n", system, "lease/pricing-engine-operator");
+      cluster.get<{ spec: { holderIdentity: string } }>("-n", system, "lease/operator-pricing-engine-operator");
     const holder = (await lease()).spec.holderIdentity;
     const pod = holder.split("_")[0] ?? "";
     await cluster.kubectl("-n", system, "delete", `pod/${pod}`, "--grace-period=0", "--force");
