@@ -2,6 +2,7 @@ import type { Logger } from "@pricing-engine/chassis/log";
 import postgres from "postgres";
 import { isPostgresOutage, PostgresConnectionError } from "./errors.ts";
 import { listen } from "./listen.ts";
+import { trackPool } from "./pool-metrics.ts";
 import { clientOptions, makeSession, type Session, type SessionOptions, type Sql } from "./session.ts";
 
 export interface PoolOptions {
@@ -143,6 +144,8 @@ export function makePool(options: PoolOptions): Pool {
     }
   };
 
+  const use: Pool["use"] = () => ({ busy: lent.size, idle: idle.length, waiting: waiters.length });
+  const untrack = trackPool(options.applicationName, use);
   return {
     sql,
     lend,
@@ -161,7 +164,7 @@ export function makePool(options: PoolOptions): Pool {
     },
     listen: (channel, listener) => listen(sessionOptions, channel, listener),
     openSession: () => makeSession(sessionOptions),
-    use: () => ({ busy: lent.size, idle: idle.length, waiting: waiters.length }),
+    use,
     async check(timeoutMs = 2000) {
       await lend(timeoutMs, async (session) => {
         const timer = setTimeout(() => session.destroy(), timeoutMs);
@@ -179,6 +182,7 @@ export function makePool(options: PoolOptions): Pool {
     },
     async close() {
       closed = true;
+      untrack();
       for (const timer of channels.values()) {
         clearTimeout(timer);
       }

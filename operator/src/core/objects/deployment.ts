@@ -6,6 +6,8 @@ import { deploymentName, engineLabels, metadataOf, type ObjectContext, selectorO
 import { makePodSpec } from "./pod.ts";
 import { portOf } from "./service.ts";
 
+type Resources = NonNullable<NonNullable<PricingEngine["spec"]["gateway"]>["resources"]>;
+
 const shutdownGraceMs = 20_000;
 /** Until every proxy and load balancer has heard that the pod takes no new requests. */
 const drainSeconds = 5;
@@ -69,7 +71,7 @@ function makeRolePod(context: ObjectContext, workload: Workload): object {
       startupProbe: probe("/livez", { periodSeconds: 1, failureThreshold: 120 }),
       livenessProbe: probe("/livez", { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 3 }),
       readinessProbe: probe("/readyz", { periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 2 }),
-      resources: resourcesOf(context.resource, role) ?? defaultResources,
+      resources: withRequests(resourcesOf(context.resource, role)),
       ...(serves ? { lifecycle: { preStop: { sleep: { seconds: drainSeconds } } } } : {}),
     },
     pod: {
@@ -93,11 +95,18 @@ function makeRolePod(context: ObjectContext, workload: Workload): object {
   });
 }
 
+/** What a pod asks for is never left open where no limit says it: the gateway's autoscaler reckons with it. */
+function withRequests(own: Resources | undefined): object {
+  if (own === undefined) return defaultResources;
+  const open = Object.entries(defaultResources.requests).filter(([name]) => own.limits?.[name] === undefined);
+  return { ...own, requests: { ...Object.fromEntries(open), ...own.requests } };
+}
+
 function probe(path: string, timing: object): object {
   return { httpGet: { path, port: "metrics" }, ...timing };
 }
 
-function resourcesOf({ spec }: PricingEngine, role: Role): object | undefined {
+function resourcesOf({ spec }: PricingEngine, role: Role): Resources | undefined {
   switch (role) {
     case "gateway":
       return spec.gateway?.resources;

@@ -141,6 +141,16 @@ describe("objects of an engine", () => {
     }
   });
 
+  it.each([
+    ["{ limits: { memory: 200Mi } }", { requests: { cpu: "50m" }, limits: { memory: "200Mi" } }],
+    ["{ limits: { cpu: 20m } }", { requests: { memory: "96Mi" }, limits: { cpu: "20m" } }],
+    ["{ requests: { cpu: 1, memory: 1Gi } }", { requests: { cpu: 1, memory: "1Gi" } }],
+  ])("the autoscaler has a request to reckon with: %s", (resources, expected) => {
+    const { context, plan } = planned(shop.replace("gateway: {", `gateway: { resources: ${resources},`));
+    const gateway = plan.workloads.find(({ role }) => role === "gateway") as Workload;
+    expect(podOf(context, gateway).spec.containers[0]?.resources).toEqual(expected);
+  });
+
   it("a number is written only where nothing else scales", () => {
     const { context, plan } = planned();
     const api = plan.workloads.find(({ role }) => role === "pricing-api") as Workload;
