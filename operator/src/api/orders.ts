@@ -12,7 +12,12 @@ const receipts = z
       })
       .optional()
       .describe("S3-compatible storage."),
-    directory: z.string().min(1).max(4096).optional().describe("A directory, for one machine: in the local runtime alone."),
+    directory: z
+      .string()
+      .min(1)
+      .max(4096)
+      .optional()
+      .describe("A directory, for one machine: in the local runtime alone."),
   })
   .refine((value) => (value.s3 === undefined) !== (value.directory === undefined), {
     error: "give exactly one of s3 and directory",

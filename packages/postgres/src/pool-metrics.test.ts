@@ -12,7 +12,12 @@ async function seenOf(pool: string): Promise<Record<string, number>> {
 
 it("a pool says how many connections are lent, kept and waited for, until it is closed", async () => {
   // Nothing listens there, and nothing is opened before a query.
-  const pool = makePool({ url: "postgres://nobody@127.0.0.1:1/none", max: 2, applicationName: "a-test", logger: quiet });
+  const pool = makePool({
+    url: "postgres://nobody@127.0.0.1:1/none",
+    max: 2,
+    applicationName: "a-test",
+    logger: quiet,
+  });
   const { promise, resolve } = Promise.withResolvers<void>();
   const first = pool.lend(10_000, () => promise);
   const second = pool.lend(10_000, async () => undefined);
