@@ -15,7 +15,7 @@ import type { EnvValue, Role, Workload } from "../../core/plan.ts";
 import type { Kube } from "../../kube/client.ts";
 import { deniedReason, deniedRetryMs } from "../../kube/kube-error.ts";
 import { resourceTypes } from "../../kube/resource-types.ts";
-import type { KubeObject } from "../../kube/types.ts";
+import type { KubeObject, ResourceType } from "../../kube/types.ts";
 import type { Runtime } from "../runtime.ts";
 import { makeApplier } from "./applier.ts";
 import type { EngineSecrets } from "./engine-secrets.ts";
@@ -121,6 +121,8 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
     return (await kube.writeScale(target, namespace, { replicas, resourceVersion })) === "written";
   }
 
+  /** HTTPRoutes are not watched, since their kind may not exist: one that an earlier resource asked for is looked for by name, once. */
+  let mayHaveRoute = true;
   /** Told by the API server: not asked again until a person may have given the right. */
   let scaleDenied: { readonly message: string; readonly untilMs: number } | undefined;
 
@@ -133,13 +135,23 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
 
   async function prune(wanted: ReadonlySet<string>): Promise<void> {
     for (const type of prunedTypes) {
-      for (const { kind, metadata } of cache.ofEngine(type, engine)) {
-        const isOurs = metadata.ownerReferences?.some((owner) => owner.uid === uid) === true;
-        if (!isOurs || metadata.deletionTimestamp !== undefined || wanted.has(`${kind}/${metadata.name}`)) continue;
-        logger.info({ kind, name: metadata.name }, "no longer asked for: deleted");
-        await kube.delete(type, metadata.name, namespace, metadata.uid === undefined ? {} : { uid: metadata.uid });
-      }
+      for (const object of cache.ofEngine(type, engine)) await deleteUnwanted(type, object, wanted);
     }
+    const route = deploymentName({ resource }, "gateway");
+    if (wanted.has(`HTTPRoute/${route}`)) mayHaveRoute = true;
+    else if (mayHaveRoute) {
+      const left = await kube.find(resourceTypes.httpRoutes, route, namespace);
+      if (left !== undefined) await deleteUnwanted(resourceTypes.httpRoutes, left, wanted);
+      mayHaveRoute = false;
+    }
+  }
+
+  async function deleteUnwanted(type: ResourceType, object: KubeObject, wanted: ReadonlySet<string>): Promise<void> {
+    const { kind, metadata } = object;
+    const isOurs = metadata.ownerReferences?.some((owner) => owner.uid === uid) === true;
+    if (!isOurs || metadata.deletionTimestamp !== undefined || wanted.has(`${kind}/${metadata.name}`)) return;
+    logger.info({ kind, name: metadata.name }, "no longer asked for: deleted");
+    await kube.delete(type, metadata.name, namespace, metadata.uid === undefined ? {} : { uid: metadata.uid });
   }
 
   return {
