@@ -1,7 +1,9 @@
+import { randomUUID } from "node:crypto";
 import type { GuardedRedis } from "@pricing-engine/redis";
 import { eventually, type TestDatabase } from "@pricing-engine/testkit";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { apiVersion, kind } from "../../src/api/resource.ts";
 import { podHashAnnotation } from "../../src/core/objects/manifest.ts";
 import { resourceTypes } from "../../src/kube/resource-types.ts";
 import {
@@ -70,6 +72,28 @@ describe("an engine whose Secrets are not all there", () => {
     await becomes("Secret early-postgres has no url; Secret redis: url is no redis:// URL");
     await makeSecrets(place, "early");
     await engineBecomes(place, isReady, { name: "early" });
+  });
+});
+
+describe("an engine of a name that another one had", () => {
+  it("waits until the former one's own Secrets are gone, and makes its own", async () => {
+    await makeSecrets(place, "again");
+    const former = { ...{ apiVersion, kind }, name: "again", uid: randomUUID(), controller: true };
+    const metadata = { name: "again-signing", namespace: place.namespace, ownerReferences: [former] };
+    const stringData = { "keys.json": '{"keys":[]}' };
+    await place.kube.create(secrets, { apiVersion: "v1", kind: "Secret", metadata, stringData });
+    const { metadata: engine } = await createEngine(place, { pricing: {} }, "again");
+    const waits = await engineBecomes(place, ({ condition }) => condition("Ready")?.reason === "SecretsMissing", {
+      name: "again",
+    });
+    expect(waits.condition("Ready")?.message).toContain("Secret again-signing is of a former engine");
+    expect(await place.kube.find(deployments, "again-pricing-api", place.namespace)).toBeUndefined();
+
+    // What a cluster does by itself.
+    await place.kube.delete(secrets, "again-signing", place.namespace);
+    await engineBecomes(place, isReady, { name: "again" });
+    const { metadata: own } = await getObject(place, secrets, "again-signing");
+    expect(own.ownerReferences).toMatchObject([{ uid: engine.uid }]);
   });
 });
 

@@ -3,7 +3,7 @@
  * the operator may not list Secrets, and again every minute: a change of one that pods read at their start rolls them.
  */
 import { createHash, randomBytes } from "node:crypto";
-import type { PricingEngine } from "../../api/resource.ts";
+import { kind, type PricingEngine } from "../../api/resource.ts";
 import { metadataOf, type ObjectContext } from "../../core/objects/naming.ts";
 import { adminKeyName, signingName, sourceTokensName } from "../../core/objects/pod.ts";
 import { rotateSigningKeys } from "../../core/signing-keys.ts";
@@ -11,6 +11,7 @@ import type { Kube } from "../../kube/client.ts";
 import { isAlreadyExists } from "../../kube/kube-error.ts";
 import { resourceTypes } from "../../kube/resource-types.ts";
 import type { KubeObject } from "../../kube/types.ts";
+import { StillWaiting } from "../runtime.ts";
 
 export type EngineSecrets =
   | {
@@ -82,7 +83,8 @@ export async function readEngineSecrets(
   }
   if (problems.length > 0) return { kind: "missing", problems: [...new Set(problems)].sort() };
 
-  const made = own === "ensured" ? await ensureOwnSecrets(kube, context, get) : [];
+  const made = own === "ensured" ? await ensureOwnSecrets(kube, context, get).catch(orStillWaiting) : [];
+  if (made instanceof StillWaiting) return { kind: "missing", problems: [made.message] };
   const values = needed.flatMap(({ keys, secret }) => keys.map((key) => [secret, key, get(secret, key)]));
   const hash = createHash("sha256")
     .update(JSON.stringify([values, made]))
@@ -130,6 +132,12 @@ async function ensureOnce(
 ): Promise<Readonly<Record<string, string>>> {
   const { namespace } = context.resource.metadata;
   const found = await kube.find(resourceTypes.secrets, name, namespace);
+  if (found !== undefined && isGoing(found, context.uid)) {
+    throw new StillWaiting(
+      "SecretsMissing",
+      `Secret ${name} is of a former engine of this name, and about to go with it`,
+    );
+  }
   if (found !== undefined) return decode(found);
   const values = make();
   try {
@@ -140,6 +148,17 @@ async function ensureOnce(
     if (other === undefined) throw error;
     return decode(other);
   }
+}
+
+/** What was an engine's of another uid is deleted with it: whoever relied on it would be left without. */
+function isGoing({ metadata }: KubeObject, uid: string): boolean {
+  const owner = metadata.ownerReferences?.find((one) => one.kind === kind);
+  return metadata.deletionTimestamp !== undefined || (owner !== undefined && owner.uid !== uid);
+}
+
+function orStillWaiting(error: unknown): StillWaiting {
+  if (error instanceof StillWaiting) return error;
+  throw error;
 }
 
 function secretOf(
