@@ -74,6 +74,10 @@ describe("loadConfig", () => {
     });
   });
 
+  it.each(["t-1\n", "t-1\r\n", " t-1 "])("takes %j, of a Secret made from a file, without the line break", (value) => {
+    expect(loadConfig(z.object({ TOKEN: z.string() }), { TOKEN: value })).toEqual({ TOKEN: "t-1" });
+  });
+
   it("shows no secret when a config is printed", () => {
     const shown = JSON.stringify(
       redactConfig({

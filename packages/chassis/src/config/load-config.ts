@@ -14,15 +14,17 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads a process's settings from its environment. An empty variable counts as absent. Problems name the variable and
- * what is expected, never the value: it may be a secret.
+ * Reads a process's settings from its environment. An empty variable counts as absent. White space around a value is not its own: a
+ * Secret that was made from a file ends with a line break, which no header or password takes. Problems name the variable and what is
+ * expected, never the value: it may be a secret.
  * @throws ConfigError with all problems.
  */
 export function loadConfig<Schema extends z.ZodType>(
   schema: Schema,
   env: Readonly<Record<string, string | undefined>>,
 ): z.output<Schema> {
-  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
+  const trimmed = Object.entries(env).map(([name, value]) => [name, value?.trim() ?? ""] as const);
+  const present = Object.fromEntries(trimmed.filter(([, value]) => value !== ""));
   const result = schema.safeParse(present);
   if (result.success) return result.data;
   throw new ConfigError(
