@@ -53,6 +53,7 @@ export async function runController(
     cache,
     namespace,
     images: { registry: config.IMAGE_REGISTRY, tag: config.IMAGE_TAG },
+    operatorNamespace: config.LEASE_NAMESPACE,
     recorder,
     metrics: makeEngineMetrics(),
     logger,

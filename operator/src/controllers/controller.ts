@@ -27,6 +27,7 @@ export interface ControllerDeps {
   readonly cache: ObjectCache;
   readonly namespace?: string | undefined;
   readonly images: ObjectContext["images"];
+  readonly operatorNamespace: string;
   readonly recorder: EventRecorder;
   readonly metrics: EngineMetrics;
   readonly logger: Logger;

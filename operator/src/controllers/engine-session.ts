@@ -36,6 +36,7 @@ export interface EngineSessionDeps {
   readonly kube: Kube;
   readonly cache: ObjectCache;
   readonly images: ObjectContext["images"];
+  readonly operatorNamespace: string;
   readonly recorder: EventRecorder;
   readonly metrics: EngineMetrics;
   readonly logger: Logger;
@@ -73,7 +74,7 @@ const planContext: PlanContext = {
 };
 
 export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): EngineSession {
-  const { cache, images, kube, logger, metrics, recorder } = deps;
+  const { cache, images, kube, logger, metrics, operatorNamespace, recorder } = deps;
   const { name, namespace = "default", uid = "" } = first.metadata;
   const engineName = `${namespace}/${name}`;
   let newest = first;
@@ -164,6 +165,7 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
       uid,
       secrets,
       images,
+      operatorNamespace,
       logger,
       onRepair: (what) =>
         recorder.record(newest, { type: "Normal", reason: "Repaired", note: `${what} was not as it should be` }),

@@ -8,6 +8,8 @@ export interface ObjectContext {
   readonly uid: string;
   /** Of images whose place the resource leaves open. */
   readonly images: { readonly registry: string; readonly tag: string };
+  /** Namespace of the operator's own pods, which may reach those of the engine. */
+  readonly operatorNamespace: string;
   /** Changes when a Secret that pods read at their start did. */
   readonly secretsHash: string;
   /** Any stable digest: the core has no crypto. */

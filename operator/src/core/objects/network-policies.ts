@@ -16,7 +16,7 @@ export function makeNetworkPolicies(context: ObjectContext): readonly Manifest[]
     spec: { podSelector, policyTypes: ["Ingress"], ingress },
   });
   const operator = {
-    namespaceSelector: {},
+    namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": context.operatorNamespace } },
     podSelector: {
       matchLabels: { "app.kubernetes.io/part-of": "pricing-engine", "app.kubernetes.io/component": "operator" },
     },

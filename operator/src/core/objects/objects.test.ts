@@ -36,6 +36,7 @@ function planned(text = shop, overrides: Partial<ObjectContext> = {}) {
     resource: parsed.resource,
     uid: "u-1",
     images: { registry: "registry.example/pe", tag: "1.2.3" },
+    operatorNamespace: "operators",
     secretsHash: "s",
     hash,
     ...overrides,
@@ -149,6 +150,18 @@ describe("objects of an engine", () => {
     const { context, plan } = planned(shop.replace("gateway: {", `gateway: { resources: ${resources},`));
     const gateway = plan.workloads.find(({ role }) => role === "gateway") as Workload;
     expect(podOf(context, gateway).spec.containers[0]?.resources).toEqual(expected);
+  });
+
+  it("internal ports are for the engine's own pods, and for the operator's in its namespace", () => {
+    const { context, plan } = planned();
+    const policy = makeSharedObjects(context, plan.workloads).find(({ metadata }) => metadata.name === "shop-internal");
+    const { ingress } = policy?.spec as { ingress: { from?: { namespaceSelector?: object; podSelector: object }[] }[] };
+    const from = ingress.flatMap((rule) => rule.from ?? []);
+    expect(from.map(({ namespaceSelector }) => namespaceSelector)).toEqual([
+      undefined,
+      { matchLabels: { "kubernetes.io/metadata.name": "operators" } },
+    ]);
+    for (const { podSelector } of from) expect(podSelector).toHaveProperty("matchLabels");
   });
 
   it("a number is written only where nothing else scales", () => {

@@ -34,6 +34,7 @@ export interface KubernetesRuntimeOptions {
   readonly uid: string;
   readonly secrets: PresentSecrets;
   readonly images: ObjectContext["images"];
+  readonly operatorNamespace: string;
   readonly logger: Logger;
   /** Told of each object that somebody else had changed or deleted. */
   onRepair(what: string): void;
@@ -67,6 +68,7 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
     resource,
     uid,
     images: options.images,
+    operatorNamespace: options.operatorNamespace,
     secretsHash: secrets.hash,
     hash: (text) => createHash("sha256").update(text).digest("hex"),
   });
