@@ -154,9 +154,13 @@ describe("objects of an engine", () => {
 
   it("internal ports are for the engine's own pods, and for the operator's in its namespace", () => {
     const { context, plan } = planned();
-    const policy = makeSharedObjects(context, plan.workloads).find(({ metadata }) => metadata.name === "shop-internal");
-    const { ingress } = policy?.spec as { ingress: { from?: { namespaceSelector?: object; podSelector: object }[] }[] };
-    const from = ingress.flatMap((rule) => rule.from ?? []);
+    const policies = makeSharedObjects(context, plan.workloads).filter(
+      ({ metadata }) => metadata.name === "shop-internal",
+    );
+    type Rule = { from?: { namespaceSelector?: object; podSelector: object }[] };
+    const from = policies
+      .flatMap(({ spec }) => (spec as { ingress: Rule[] }).ingress)
+      .flatMap((rule) => rule.from ?? []);
     expect(from.map(({ namespaceSelector }) => namespaceSelector)).toEqual([
       undefined,
       { matchLabels: { "kubernetes.io/metadata.name": "operators" } },
