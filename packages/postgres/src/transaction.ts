@@ -16,13 +16,18 @@ export interface Tx {
   notifyAfterCommit(channel: string): void;
 }
 
-export interface TransactionOptions {
+export interface TransactionOptions<Read = undefined> {
   /** From the wait for a connection to the answer of COMMIT, for one run. */
   deadlineMs: number;
   /** Default `read committed`. */
   isolation?: Isolation;
   /** Runs in all when they end in a serialization failure or a deadlock. Default 5. */
   attempts?: number;
+  /**
+   * The first statement, which goes with BEGIN in one trip; `fn` gets what it read. It may lock and must change nothing: should BEGIN alone
+   * fail (cancelled by the server, say), it has run on its own.
+   */
+  read?: (tx: Tx) => Promise<Read>;
 }
 
 const openings: Record<Isolation, string> = {
@@ -66,11 +71,11 @@ function commitFailed(error: unknown): unknown {
   return definite ? error : new AppError("commit_unknown", { cause: error });
 }
 
-async function runOnce<T>(
+async function runOnce<T, Read>(
   pool: Pool,
   session: Session,
-  fn: (tx: Tx) => Promise<T>,
-  options: TransactionOptions,
+  fn: (tx: Tx, read: Read) => Promise<T>,
+  options: TransactionOptions<Read>,
 ): Promise<T> {
   const hooks: (() => void)[] = [];
   const tx: Tx = {
@@ -82,10 +87,13 @@ async function runOnce<T>(
   const work = async (): Promise<T> => {
     // One round trip. A process that is paused with an open transaction loses it, and its locks, on the server's clock.
     const idleMs = Math.ceil(options.deadlineMs);
-    await session.sql.unsafe(
-      `${openings[options.isolation ?? "read committed"]}; set local idle_in_transaction_session_timeout = ${idleMs}; set local statement_timeout = ${idleMs}`,
-    );
-    const result = await fn(tx);
+    const opening = session.sql
+      .unsafe(
+        `${openings[options.isolation ?? "read committed"]}; set local idle_in_transaction_session_timeout = ${idleMs}; set local statement_timeout = ${idleMs}`,
+      )
+      .execute();
+    const [, read] = await Promise.all([opening, options.read?.(tx)]);
+    const result = await fn(tx, read as Read);
     committing = true;
     const { command } = await session.sql.unsafe("commit");
     if (command !== "COMMIT") {
@@ -141,10 +149,10 @@ function traced<T>(work: () => Promise<T>): Promise<T> {
  *   work be idempotent. `postgres_unavailable` when nothing was committed because Postgres, or a connection in time, was
  *   not to be had. Everything else as thrown by `fn` or by Postgres.
  */
-export async function withTransaction<T>(
+export async function withTransaction<T, Read = undefined>(
   pool: Pool,
-  fn: (tx: Tx) => Promise<T>,
-  options: TransactionOptions,
+  fn: (tx: Tx, read: Read) => Promise<T>,
+  options: TransactionOptions<Read>,
 ): Promise<T> {
   const conflicts = retry(handleWhen(isConflict), {
     maxAttempts: (options.attempts ?? 5) - 1,

@@ -6,6 +6,7 @@ import {
   type Pool,
   pruneInbox,
   query,
+  type Tx,
   withTransaction,
 } from "@pricing-engine/postgres";
 import { eventually, startTcpProxy, type TestDatabase } from "@pricing-engine/testkit";
@@ -48,6 +49,38 @@ describe("withTransaction", () => {
     expect(answer).toBe("done");
     expect(calls).toEqual(["work", "after"]);
     expect(await readCounter(id)).toBe(2);
+  });
+
+  it("reads first inside of it: what that locks is locked until the commit, also in a session's first transaction", async () => {
+    const id = randomUUID();
+    await pool.sql`insert into shop.counters values (${id}, 1)`;
+    const raise = () =>
+      withTransaction(
+        pool,
+        async (tx, [row]) => {
+          await tx.sql`update shop.counters set value = ${(row?.value ?? 0) + 1} where id = ${id}`;
+        },
+        {
+          deadlineMs: 10_000,
+          read: async (tx: Tx) =>
+            await tx.sql<{ value: number }[]>`select value from shop.counters where id = ${id} for update`,
+        },
+      );
+    await Promise.all(Array.from({ length: 20 }, raise));
+    expect(await readCounter(id)).toBe(21);
+  });
+
+  it("rolls back when its first read throws", async () => {
+    const calls: string[] = [];
+    const read = (tx: Tx) => tx.sql`select 1 / 0`.then(() => calls.push("read"));
+    const failing = withTransaction(pool, async () => calls.push("work"), { deadlineMs: 5000, read });
+    await expect(failing).rejects.toMatchObject({ code: "22012" });
+    expect(calls).toEqual([]);
+    expect(
+      await withTransaction(pool, async ({ sql }) => (await sql`select 1 as one`)[0], { deadlineMs: 5000 }),
+    ).toEqual({
+      one: 1,
+    });
   });
 
   it("rolls back what throws, keeps the error and the connection", async () => {

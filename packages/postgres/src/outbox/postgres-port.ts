@@ -1,5 +1,6 @@
 import type { Pool } from "../pool.ts";
-import { withTransaction } from "../transaction.ts";
+import type { Sql } from "../session.ts";
+import { type Tx, withTransaction } from "../transaction.ts";
 import { bucketCount } from "./ddl.ts";
 import type { OutboxPort, PendingRow } from "./port.ts";
 
@@ -39,23 +40,26 @@ export function makePostgresPort(options: PostgresPortOptions): OutboxPort {
   const { pool, schema, maxBuckets } = options;
   const table = `${schema}.outbox`;
 
+  /** How many have rows, and those of them that are this transaction's now: in random order, so that relays do not go for the same ones. */
+  const takeBuckets = async (sql: Sql, sink: string): Promise<{ filled: number; buckets: number[] }> => {
+    const [found] = await sql<{ filled: number; buckets: number[] }[]>`
+      with filled as materialized (
+        select bucket from generate_series(0, ${bucketCount - 1}::int) as b (bucket)
+        where exists (
+          select from ${sql(table)} o where o.sink = ${sink} and o.bucket = b.bucket and o.parked_at is null)
+        order by random()
+      )
+      select (select count(*) from filled)::int as filled, array(
+        select bucket from filled where pg_try_advisory_xact_lock(hashtext(${`${table}.${sink}`}), bucket)
+        limit ${maxBuckets}) as buckets`;
+    return found ?? { filled: 0, buckets: [] };
+  };
+
   return {
     claim: (sink, limit, deliver) =>
       withTransaction(
         pool,
-        async ({ sql }) => {
-          // In random order, so that relays do not go for the same ones.
-          const [found] = await sql<{ filled: number; buckets: number[] }[]>`
-            with filled as materialized (
-              select bucket from generate_series(0, ${bucketCount - 1}::int) as b (bucket)
-              where exists (
-                select from ${sql(table)} o where o.sink = ${sink} and o.bucket = b.bucket and o.parked_at is null)
-              order by random()
-            )
-            select (select count(*) from filled)::int as filled, array(
-              select bucket from filled where pg_try_advisory_xact_lock(hashtext(${`${table}.${sink}`}), bucket)
-              limit ${maxBuckets}) as buckets`;
-          const { filled, buckets } = found ?? { filled: 0, buckets: [] };
+        async ({ sql }, { filled, buckets }) => {
           if (buckets.length === 0) {
             return filled > 0 ? { claimed: 0, more: false, held: true } : undefined;
           }
@@ -94,7 +98,7 @@ export function makePostgresPort(options: PostgresPortOptions): OutboxPort {
           return { claimed: rows.length, more, held: false };
         },
         // Never again on its own: a second run would send once more.
-        { deadlineMs: options.claimTimeoutMs, attempts: 1 },
+        { deadlineMs: options.claimTimeoutMs, attempts: 1, read: ({ sql }: Tx) => takeBuckets(sql, sink) },
       ),
   };
 }

@@ -27,11 +27,11 @@ const maxItems = 64;
  * with it, and those of others at the same time.
  */
 export function makeMoveInBatches(deps: MoveDeps & { pool: Pool; gatherMs: number }): MoveInBatches {
-  const moveAll = async (tx: Tx, items: readonly Item[]): Promise<(Order | undefined)[]> => {
-    const orders = await lockOrders(
-      tx,
-      items.map(({ ref }) => ref),
-    );
+  const moveAll = async (
+    tx: Tx,
+    items: readonly Item[],
+    orders: ReadonlyMap<string, Order>,
+  ): Promise<(Order | undefined)[]> => {
     const planned = items.flatMap(({ ref, plan, trace }): PlannedMove[] => {
       const order = orders.get(ref.orderId);
       if (order === undefined) return [];
@@ -42,7 +42,11 @@ export function makeMoveInBatches(deps: MoveDeps & { pool: Pool; gatherMs: numbe
     return items.map(({ ref }) => orders.get(ref.orderId));
   };
   const move = inBatches<Item, Order | undefined>({
-    run: (items) => withTransaction(deps.pool, (tx) => moveAll(tx, items), { deadlineMs }),
+    run(items) {
+      const refs = items.map(({ ref }) => ref);
+      const read = (tx: Tx) => lockOrders(tx, refs);
+      return withTransaction(deps.pool, (tx, orders) => moveAll(tx, items, orders), { deadlineMs, read });
+    },
     keyOf: ({ ref }) => ref.orderId,
     isOutage,
     gatherMs: deps.gatherMs,

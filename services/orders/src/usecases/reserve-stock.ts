@@ -39,7 +39,11 @@ export function makeReserveStock(deps: MoveDeps & { pool: Pool; logger: Pick<Log
   const move = makeMoveInBatches({ ...deps, gatherMs: 0 });
   const reserve = inBatches<Item, undefined>({
     async run(items) {
-      await withTransaction(deps.pool, (tx) => reserveAll(tx, items, deps), { deadlineMs });
+      const refs = items.map(({ ref }) => ref);
+      await withTransaction(deps.pool, (tx, orders) => reserveAll(tx, items, orders, deps), {
+        deadlineMs,
+        read: (tx: Tx) => lockOrders(tx, refs),
+      });
       return items.map(() => undefined);
     },
     keyOf: ({ ref }) => ref.orderId,
@@ -59,11 +63,12 @@ export function makeReserveStock(deps: MoveDeps & { pool: Pool; logger: Pick<Log
   };
 }
 
-async function reserveAll(tx: Tx, items: readonly Item[], deps: MoveDeps): Promise<void> {
-  const orders = await lockOrders(
-    tx,
-    items.map(({ ref }) => ref),
-  );
+async function reserveAll(
+  tx: Tx,
+  items: readonly Item[],
+  orders: ReadonlyMap<string, Order>,
+  deps: MoveDeps,
+): Promise<void> {
   const placed = items.flatMap(({ ref, trace }) => {
     const order = orders.get(ref.orderId);
     return order?.state.status === "placed" ? [{ order, trace }] : [];
