@@ -64,6 +64,15 @@ export function describeOutboxPort(makeSubject: () => Promise<ContractSubject>):
     expect(await takeAll(subject)).toEqual([]);
   });
 
+  it("says whether a row is late", async () => {
+    const subject = await makeSubject();
+    expect(await subject.port.isLate("kafka", -60_000)).toBe(false);
+    await commit(subject, row("a", "a1"));
+    expect(await subject.port.isLate("kafka", -60_000)).toBe(true);
+    expect(await subject.port.isLate("kafka", 60_000)).toBe(false);
+    expect(await subject.port.isLate("redis", -60_000)).toBe(false);
+  });
+
   it("keeps sinks apart", async () => {
     const subject = await makeSubject();
     await commit(subject, row("a", "k"), row("a", "r", "redis"));

@@ -156,6 +156,10 @@ export function makeMemoryOutbox(options: MemoryOutboxOptions): MemoryOutbox {
       }
     },
 
+    async isLate(sink, afterMs) {
+      return readAll(sink).some(({ createdAtMs }) => createdAtMs < options.nowMs() - afterMs);
+    },
+
     expireClaim() {
       const claim = claims.find(({ alive }) => alive);
       if (claim !== undefined) {

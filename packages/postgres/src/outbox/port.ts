@@ -35,4 +35,6 @@ export interface OutboxPort {
     limit: number,
     deliver: (rows: PendingRow[]) => Promise<Settlement>,
   ): Promise<{ claimed: number; more: boolean; held: boolean } | undefined>;
+  /** Whether a row has waited for longer than this. */
+  isLate(sink: string, afterMs: number): Promise<boolean>;
 }

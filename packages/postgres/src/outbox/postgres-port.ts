@@ -1,6 +1,6 @@
 import type { Pool } from "../pool.ts";
 import type { Sql } from "../session.ts";
-import { type Tx, withTransaction } from "../transaction.ts";
+import { query, type Tx, withTransaction } from "../transaction.ts";
 import { bucketCount } from "./ddl.ts";
 import type { OutboxPort, PendingRow } from "./port.ts";
 
@@ -56,6 +56,14 @@ export function makePostgresPort(options: PostgresPortOptions): OutboxPort {
   };
 
   return {
+    isLate: (sink, afterMs) =>
+      query(pool, options.claimTimeoutMs, async ({ sql }) => {
+        const [found] = await sql<{ late: boolean }[]>`
+          select exists (
+            select from ${sql(table)} where sink = ${sink} and parked_at is null
+              and created_at < clock_timestamp() - make_interval(secs => ${afterMs / 1000})) as late`;
+        return found?.late ?? false;
+      }),
     claim: (sink, limit, deliver) =>
       withTransaction(
         pool,

@@ -72,6 +72,7 @@ export function makeOutboxRelay(options: OutboxRelayOptions): OutboxRelay {
   const pollMs = options.pollMs ?? 500;
   const gatherMs = options.gatherMs ?? 0;
   const standbyMs = Math.min(pollMs, 500);
+  const lateMs = standbyMs / 2;
   const sinkTimeoutMs = options.sinkTimeoutMs ?? 10_000;
   const isOutage = options.isOutage ?? isAway;
   const port =
@@ -136,8 +137,9 @@ export function makeOutboxRelay(options: OutboxRelayOptions): OutboxRelay {
         backoff = fresh();
         healths.set(name, { state: "ok" });
         if (held) {
-          // Whoever holds it all looks again when it is done: to be woken with it would be for nothing.
-          await sleep(standbyMs, stopping.signal);
+          // Whoever holds it all looks again when it is done: to be woken with it would be for nothing, until it is late.
+          do await sleep(standbyMs, stopping.signal);
+          while (!stopping.signal.aborted && !(await port.isLate(name, lateMs)));
           continue;
         }
         if (!more && !woken) {
