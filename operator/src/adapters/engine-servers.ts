@@ -2,12 +2,13 @@
 import { AppError } from "@pricing-engine/chassis/errors";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { retryTopic } from "@pricing-engine/contracts";
-import { makeKafka, makeKafkaAdmin, withGroupTopics } from "@pricing-engine/kafka";
+import { withGroupTopics } from "@pricing-engine/kafka";
 import { makePool } from "@pricing-engine/postgres";
 import { type GuardedRedis, makeRedis } from "@pricing-engine/redis";
 import type { Runtime } from "../runtime/runtime.ts";
 import { claimDatabase } from "./database-owner.ts";
 import { lookAtGroup } from "./group-look.ts";
+import type { KafkaAdmins } from "./kafka-admins.ts";
 import { runPartitions } from "./partitions.ts";
 import { purgeKeys, purgeTables, purgeTopics } from "./purge.ts";
 import { countForReview, countWaiting } from "./waiting-work.ts";
@@ -33,6 +34,7 @@ export interface EngineServersOptions {
   readonly namespace: string;
   readonly name: string;
   readonly brokers: readonly string[];
+  readonly admins: KafkaAdmins;
   readonly postgresUrl: string;
   readonly redisUrl: string;
   readonly logger: Logger;
@@ -42,12 +44,7 @@ export interface EngineServersOptions {
 export function makeEngineServers(options: EngineServersOptions): EngineServers {
   const { logger } = options;
   const prefix = `${options.namespace}.${options.name}.`;
-  const kafka = makeKafka({
-    brokers: [...options.brokers],
-    clientId: `${prefix}operator`,
-    logger: logger.child({ part: "kafka" }),
-  });
-  const admin = makeKafkaAdmin({ kafka });
+  const { admin, release } = options.admins.lend(options.brokers);
   const redis = makeRedis({ url: options.redisUrl, logger, name: `${prefix}operator` });
   const pool = makePool({ url: options.postgresUrl, max: 2, applicationName: `${prefix}operator`, logger });
   return {
@@ -94,7 +91,7 @@ export function makeEngineServers(options: EngineServersOptions): EngineServers 
       await purgeKeys(redis, prefix);
     },
     async close() {
-      await Promise.allSettled([admin.close(), redis.close(), pool.close()]);
+      await Promise.allSettled([release(), redis.close(), pool.close()]);
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Lifecycle, ReadyInfo } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { startMetricsServer } from "@pricing-engine/chassis/metrics";
 import { startTelemetry } from "@pricing-engine/chassis/telemetry";
+import { makeKafkaAdmins } from "../adapters/kafka-admins.ts";
 import type { ControllerConfig } from "../config.ts";
 import { makeController } from "../controllers/controller.ts";
 import { makeEngineMetrics } from "../controllers/engine-metrics.ts";
@@ -51,6 +52,7 @@ export async function runController(
     kube,
     fenced,
     cache,
+    admins: makeKafkaAdmins(logger),
     namespace,
     images: { registry: config.IMAGE_REGISTRY, tag: config.IMAGE_TAG },
     operatorNamespace: config.LEASE_NAMESPACE,

@@ -5,6 +5,7 @@
  */
 import type { Logger } from "@pricing-engine/chassis/log";
 import { withSpan } from "@pricing-engine/chassis/telemetry";
+import type { KafkaAdmins } from "../adapters/kafka-admins.ts";
 import type { EngineStatus } from "../api/status.ts";
 import type { ObjectContext } from "../core/objects/naming.ts";
 import type { Kube } from "../kube/client.ts";
@@ -25,6 +26,7 @@ export interface ControllerDeps {
   /** Writes, while this process leads. */
   readonly fenced: Kube;
   readonly cache: ObjectCache;
+  readonly admins: KafkaAdmins;
   readonly namespace?: string | undefined;
   readonly images: ObjectContext["images"];
   readonly operatorNamespace: string;
@@ -88,7 +90,7 @@ export function makeController(deps: ControllerDeps): Controller {
     if (object === undefined || object.metadata.deletionTimestamp !== undefined) {
       await end(uid);
       if (object === undefined) return undefined;
-      const isDone = await finalize({ kube: fenced, cache, recorder, logger }, object);
+      const isDone = await finalize({ kube: fenced, admins: deps.admins, cache, recorder, logger }, object);
       return isDone ? undefined : { requeueAfterMs: finalizeEveryMs };
     }
     await ensureFinalizer(fenced, object);

@@ -9,6 +9,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Logger } from "@pricing-engine/chassis/log";
+import type { KafkaAdmins } from "../adapters/kafka-admins.ts";
 import { formatProblems, parseObject } from "../api/parse.ts";
 import type { PricingEngine } from "../api/resource.ts";
 import type { Condition, EngineStatus } from "../api/status.ts";
@@ -35,6 +36,7 @@ import { makeStatusWriter } from "./status-writer.ts";
 export interface EngineSessionDeps {
   readonly kube: Kube;
   readonly cache: ObjectCache;
+  readonly admins: KafkaAdmins;
   readonly images: ObjectContext["images"];
   readonly operatorNamespace: string;
   readonly recorder: EventRecorder;
@@ -74,7 +76,7 @@ const planContext: PlanContext = {
 };
 
 export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): EngineSession {
-  const { cache, images, kube, logger, metrics, operatorNamespace, recorder } = deps;
+  const { admins, cache, images, kube, logger, metrics, operatorNamespace, recorder } = deps;
   const { name, namespace = "default", uid = "" } = first.metadata;
   const engineName = `${namespace}/${name}`;
   let newest = first;
@@ -161,6 +163,7 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
     const runtime = makeKubernetesRuntime({
       kube,
       cache,
+      admins,
       resource,
       uid,
       secrets,

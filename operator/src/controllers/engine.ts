@@ -55,6 +55,8 @@ export interface Engine {
 }
 
 const pruneEveryMs = 600_000;
+/** Of what a person is to look at: seconds do not matter. */
+const countEveryMs = 10_000;
 const firstRetryMs = 50;
 
 export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
@@ -70,6 +72,7 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
   let isLookedAt = !isReady(conditions);
   let sources: readonly SourceFeedStatus[] = [];
   let manualReview: number | undefined;
+  let countedAtMs = Number.NEGATIVE_INFINITY;
   const nowMs = () => deps.now().getTime();
   let prunedAtMs = nowMs();
   const steps = makeSteps({ runtime, logger, nowMs, onChange: publish });
@@ -141,13 +144,21 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
       // What was last known stays while nobody can be asked.
       sources = await runtime.readSources().catch(() => sources);
     } else sources = [];
-    if (workloadsApplied && current.workloads.some(({ role }) => role === "payment-worker")) {
-      manualReview = await runtime.countForReview().catch(() => manualReview);
-    } else manualReview = undefined;
+    await countForReview(current);
     isLookedAt = true;
     publish();
     await pruneTopics(current);
     return complete;
+  }
+
+  async function countForReview({ workloads }: Plan): Promise<void> {
+    if (!workloadsApplied || workloads.every(({ role }) => role !== "payment-worker")) {
+      manualReview = undefined;
+      countedAtMs = Number.NEGATIVE_INFINITY;
+    } else if (nowMs() - countedAtMs >= countEveryMs) {
+      countedAtMs = nowMs();
+      manualReview = await runtime.countForReview().catch(() => manualReview);
+    }
   }
 
   /** Housekeeping: a failure harms nothing and is tried again in ten minutes. */

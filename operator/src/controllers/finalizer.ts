@@ -5,6 +5,7 @@
  */
 import type { Logger } from "@pricing-engine/chassis/log";
 import { makeEngineServers } from "../adapters/engine-servers.ts";
+import type { KafkaAdmins } from "../adapters/kafka-admins.ts";
 import { parseObject } from "../api/parse.ts";
 import type { PricingEngine } from "../api/resource.ts";
 import type { Kube } from "../kube/client.ts";
@@ -19,6 +20,7 @@ export const finalizer = "pricing-engine.dev/delete-data";
 export interface FinalizerDeps {
   readonly kube: Kube;
   readonly cache: Pick<ObjectCache, "ofEngine">;
+  readonly admins: KafkaAdmins;
   readonly recorder: EventRecorder;
   readonly logger: Logger;
 }
@@ -80,7 +82,7 @@ export async function finalize(deps: FinalizerDeps, object: KubeObject): Promise
 }
 
 async function purge(
-  { kube, logger, recorder }: FinalizerDeps,
+  { admins, kube, logger, recorder }: FinalizerDeps,
   object: KubeObject,
   engine: { namespace: string; name: string; uid: string },
 ): Promise<void> {
@@ -99,6 +101,7 @@ async function purge(
     namespace: engine.namespace,
     name: engine.name,
     brokers: parsed.resource.spec.kafka?.brokers ?? [],
+    admins,
     postgresUrl: secrets.postgresUrl,
     redisUrl: secrets.redisUrl,
     logger,

@@ -13,11 +13,15 @@ export interface InformerStore {
   take(object: KubeObject, change: Change): void;
 }
 
-export function makeInformerStore(onChange: (uid: string, object: KubeObject, change: Change) => void): InformerStore {
+/** @param keep what is kept of each object */
+export function makeInformerStore(
+  onChange: (uid: string, object: KubeObject, change: Change) => void,
+  keep: (object: KubeObject) => KubeObject = (object) => object,
+): InformerStore {
   const objects = new Map<string, KubeObject>();
 
   function put(full: KubeObject): void {
-    const object = withoutManagedFields(full);
+    const object = keep(withoutManagedFields(full));
     const { uid, resourceVersion } = object.metadata;
     if (uid === undefined) return;
     const before = objects.get(uid);
@@ -42,7 +46,7 @@ export function makeInformerStore(onChange: (uid: string, object: KubeObject, ch
       for (const object of all) put(object);
     },
     take(object, change) {
-      if (change === "deleted") remove(object.metadata.uid, withoutManagedFields(object));
+      if (change === "deleted") remove(object.metadata.uid, keep(withoutManagedFields(object)));
       else put(object);
     },
   };

@@ -24,6 +24,8 @@ export interface InformerOptions {
   readonly labelSelector?: string | undefined;
   /** Must only note that it happened: the stream waits for it. For `deleted` the object is the last one seen. */
   onChange(uid: string, object: KubeObject, change: Change): void;
+  /** What is kept of each object, and told; default: all but its managed fields. */
+  readonly keep?: ((object: KubeObject) => KubeObject) | undefined;
   readonly logger: Pick<Logger, "debug" | "warn" | "error">;
   /** Bookmarks come about once a minute. */
   readonly silenceMs?: number;
@@ -56,7 +58,7 @@ export function makeInformer(options: InformerOptions): Informer {
     } catch (error) {
       logger.error({ err: error, kind: type.kind, uid, change }, "a watch's callback failed");
     }
-  });
+  }, options.keep);
   const freshBackoff = (): IBackoff<unknown> =>
     new ExponentialBackoff({ initialDelay: initialMs, maxDelay: maxMs }).next();
   let backoff = freshBackoff();

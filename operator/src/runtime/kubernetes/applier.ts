@@ -38,6 +38,14 @@ export function makeApplier(deps: {
   readonly nowMs: () => number;
 }): Applier {
   const known = new Map<string, Remembered>();
+  /** An object is made once for many passes. */
+  const digests = new WeakMap<Manifest, string>();
+
+  function digestOf(manifest: Manifest): string {
+    const found = digests.get(manifest) ?? createHash("sha256").update(JSON.stringify(manifest)).digest("base64");
+    digests.set(manifest, found);
+    return found;
+  }
 
   function findReason(manifest: Manifest, wanted: string, before: Remembered | undefined): Applied["why"] | undefined {
     const { name, namespace } = manifest.metadata;
@@ -54,7 +62,7 @@ export function makeApplier(deps: {
   return {
     async apply(manifest) {
       const key = `${manifest.kind}/${manifest.metadata.namespace}/${manifest.metadata.name}`;
-      const wanted = digest(manifest);
+      const wanted = digestOf(manifest);
       const why = findReason(manifest, wanted, known.get(key));
       if (why === undefined) return undefined;
       const object = await deps.kube.apply(manifest);
@@ -72,8 +80,4 @@ export function makeApplier(deps: {
 /** HTTPRoutes are not watched: their kind may not exist. */
 function isCached({ kind }: Manifest): boolean {
   return kind !== "HTTPRoute";
-}
-
-function digest(value: unknown): string {
-  return createHash("sha256").update(JSON.stringify(value)).digest("base64");
 }

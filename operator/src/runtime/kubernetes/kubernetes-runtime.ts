@@ -4,11 +4,12 @@ import type { Logger } from "@pricing-engine/chassis/log";
 import type { Policy } from "@pricing-engine/contracts";
 import { checkPolicy, type PolicyVerdict } from "../../adapters/check-policy.ts";
 import { type EngineServers, makeEngineServers } from "../../adapters/engine-servers.ts";
+import type { KafkaAdmins } from "../../adapters/kafka-admins.ts";
 import { probeProcessor } from "../../adapters/probe-processor.ts";
 import { readSources } from "../../adapters/read-sources.ts";
 import type { PricingEngine } from "../../api/resource.ts";
 import { makeDeployment } from "../../core/objects/deployment.ts";
-import { podHashAnnotation, ports } from "../../core/objects/manifest.ts";
+import { type Manifest, podHashAnnotation, ports } from "../../core/objects/manifest.ts";
 import { deploymentName, type ObjectContext } from "../../core/objects/naming.ts";
 import { makeServiceAccount, makeSharedObjects } from "../../core/objects/shared-objects.ts";
 import type { EnvValue, Role, Workload } from "../../core/plan.ts";
@@ -30,6 +31,7 @@ export type PresentSecrets = Extract<EngineSecrets, { kind: "present" }>;
 export interface KubernetesRuntimeOptions {
   readonly kube: Kube;
   readonly cache: ObjectCache;
+  readonly admins: KafkaAdmins;
   readonly resource: PricingEngine;
   readonly uid: string;
   readonly secrets: PresentSecrets;
@@ -47,6 +49,24 @@ export interface KubernetesRuntime extends Runtime {
   readonly servers: EngineServers;
   /** Closes connections; what runs goes on. */
   close(): Promise<void>;
+}
+
+interface MadeDeployment {
+  readonly workload: Workload;
+  readonly manifest: Manifest;
+  /** Its number is the plan's. */
+  readonly isFixed: boolean;
+}
+
+/** An engine's objects, and what they were made from. */
+interface Made {
+  readonly workloads: readonly Workload[];
+  readonly resource: PricingEngine;
+  readonly secrets: PresentSecrets;
+  readonly shared: readonly Manifest[];
+  readonly deployments: readonly MadeDeployment[];
+  /** `<kind>/<name>` of each. */
+  readonly names: ReadonlySet<string>;
 }
 
 /** Kinds of which an engine's objects are deleted when its resource no longer asks for them. */
@@ -76,6 +96,7 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
     namespace,
     name,
     brokers: resource.spec.kafka?.brokers ?? [],
+    admins: options.admins,
     postgresUrl: secrets.postgresUrl,
     redisUrl: secrets.redisUrl,
     logger,
@@ -100,11 +121,27 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
     return undefined;
   }
 
-  async function applyDeployment(workload: Workload): Promise<void> {
+  let made: Made | undefined;
+
+  /** Passes are many, and changes few. */
+  function objectsOf(workloads: readonly Workload[]): Made {
+    if (made?.workloads === workloads && made.resource === resource && made.secrets === secrets) return made;
     const current = context();
-    // Where something else says how many, it goes on saying so.
-    const isFixed = workload.scale === undefined && workload.role !== "gateway";
-    const applied = await applier.apply(makeDeployment(current, workload, isFixed ? workload.replicas : undefined));
+    const shared = makeSharedObjects(current, workloads);
+    const deployments = workloads.map((workload) => {
+      // Where something else says how many, it goes on saying so.
+      const isFixed = workload.scale === undefined && workload.role !== "gateway";
+      const manifest = makeDeployment(current, workload, isFixed ? workload.replicas : undefined);
+      return { workload, isFixed, manifest };
+    });
+    const manifests = [...shared, ...deployments.map(({ manifest }) => manifest)];
+    const names = new Set(manifests.map(({ kind, metadata }) => `${kind}/${metadata.name}`));
+    made = { workloads, resource, secrets, shared, deployments, names };
+    return made;
+  }
+
+  async function applyDeployment({ isFixed, manifest, workload }: MadeDeployment): Promise<void> {
+    const applied = await applier.apply(manifest);
     if (applied === undefined) return;
     const { object, why } = applied;
     if (why === "drifted") options.onRepair(`Deployment ${object.metadata.name}`);
@@ -172,18 +209,13 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
     ensurePartitions: (plans) => servers.ensurePartitions(plans),
     applySettings: (settings, hash) => writeSettings(settings, hash),
     async applyWorkloads(workloads) {
-      const shared = makeSharedObjects(context(), workloads);
+      const { deployments, names, shared } = objectsOf(workloads);
       for (const manifest of shared) {
         const applied = await applier.apply(manifest);
         if (applied?.why === "drifted") options.onRepair(`${manifest.kind} ${manifest.metadata.name}`);
       }
-      for (const workload of workloads) await applyDeployment(workload);
-      await prune(
-        new Set([
-          ...shared.map(({ kind, metadata }) => `${kind}/${metadata.name}`),
-          ...workloads.map(({ role }) => `Deployment/${deploymentName({ resource }, role)}`),
-        ]),
-      );
+      for (const deployment of deployments) await applyDeployment(deployment);
+      await prune(names);
     },
     replicas() {
       const hashes = new Map(

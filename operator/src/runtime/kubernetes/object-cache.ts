@@ -29,21 +29,38 @@ export interface ObjectCache {
   close(): Promise<void>;
 }
 
-const kinds: readonly ResourceType[] = [
-  resourceTypes.deployments,
-  resourceTypes.pods,
-  resourceTypes.jobs,
-  resourceTypes.services,
-  resourceTypes.configMaps,
-  resourceTypes.serviceAccounts,
-  resourceTypes.podDisruptionBudgets,
-  resourceTypes.networkPolicies,
-  resourceTypes.ingresses,
-  resourceTypes.horizontalPodAutoscalers,
-];
+type Keep = (object: KubeObject) => KubeObject;
+
+const metadataOnly: Keep = ({ apiVersion, kind, metadata }) => ({ apiVersion, kind, metadata });
+const withStatus: Keep = (object) => ({ ...metadataOnly(object), status: object.status });
+
+/** Of a Deployment, how many there should be and of what version: its pods' specs are most of it. */
+const keepDeployment: Keep = (object) => {
+  const { replicas, template } = (object.spec ?? {}) as { replicas?: number; template?: Pick<KubeObject, "metadata"> };
+  const annotations = template?.metadata.annotations;
+  return { ...metadataOnly(object), spec: { replicas, template: { metadata: { annotations } } } };
+};
+
+/** The kinds, and what is kept of each: what has drifted is in the digest that an informer makes. */
+const kinds: ReadonlyMap<ResourceType, Keep | undefined> = new Map([
+  [resourceTypes.deployments, keepDeployment],
+  [resourceTypes.pods, withStatus],
+  [resourceTypes.jobs, withStatus],
+  [resourceTypes.services, metadataOnly],
+  [resourceTypes.configMaps, undefined],
+  [resourceTypes.serviceAccounts, metadataOnly],
+  [resourceTypes.podDisruptionBudgets, metadataOnly],
+  [resourceTypes.networkPolicies, metadataOnly],
+  [resourceTypes.ingresses, metadataOnly],
+  [resourceTypes.horizontalPodAutoscalers, undefined],
+]);
 
 const instanceLabel = "app.kubernetes.io/instance";
 const engineOf = ({ namespace, name }: EngineKey): string => `${namespace}/${name}`;
+const keyOf = ({ metadata: { name, namespace = "" } }: KubeObject): string => engineOf({ namespace, name });
+/** By its label. */
+const ownerOf = ({ metadata: { labels, namespace = "" } }: KubeObject): string =>
+  engineOf({ namespace, name: labels?.[instanceLabel] ?? "" });
 
 export function makeObjectCache(options: {
   readonly kube: Pick<Kube, "list" | "watch">;
@@ -53,31 +70,57 @@ export function makeObjectCache(options: {
 }): ObjectCache {
   const { kube, logger, namespace } = options;
   /** Kind → namespace/name → object. */
-  const objects = new Map<string, Map<string, KubeObject>>(kinds.map(({ kind }) => [kind, new Map()]));
+  const objects = new Map<string, Map<string, KubeObject>>();
+  /** Kind → namespace/engine → namespace/name → object. */
+  const ofEngines = new Map<string, Map<string, Map<string, KubeObject>>>();
+  for (const { kind } of kinds.keys()) {
+    objects.set(kind, new Map());
+    ofEngines.set(kind, new Map());
+  }
   const waiters = new Map<string, Set<() => void>>();
+
+  function put(kind: string, object: KubeObject): void {
+    const key = keyOf(object);
+    const former = objects.get(kind)?.get(key);
+    if (former !== undefined) remove(kind, former);
+    objects.get(kind)?.set(key, object);
+    const engine = ownerOf(object);
+    const engines = ofEngines.get(kind);
+    const own = engines?.get(engine) ?? new Map<string, KubeObject>();
+    engines?.set(engine, own.set(key, object));
+  }
+
+  function remove(kind: string, object: KubeObject): void {
+    const key = keyOf(object);
+    objects.get(kind)?.delete(key);
+    const engines = ofEngines.get(kind);
+    const own = engines?.get(ownerOf(object));
+    own?.delete(key);
+    if (own?.size === 0) engines?.delete(ownerOf(object));
+  }
 
   function wake(object: KubeObject, foreignToo: boolean): void {
     const inNamespace = `${object.metadata.namespace ?? ""}/`;
-    const own = `${inNamespace}${object.metadata.labels?.[instanceLabel] ?? ""}`;
+    const own = ownerOf(object);
     for (const [engine, listeners] of waiters) {
       if (engine === own || (foreignToo && engine.startsWith(inNamespace))) for (const notify of listeners) notify();
     }
   }
 
-  const informers: readonly Informer[] = kinds.map((type) => {
+  const informers: readonly Informer[] = [...kinds].map(([type, keep]) => {
     const isForeignToo = type.kind === resourceTypes.horizontalPodAutoscalers.kind;
     return makeInformer({
       kube,
       type,
       namespace,
       ...(isForeignToo ? {} : { labelSelector: `${managedByLabel}=${managedBy}` }),
+      keep,
       logger,
       onChange(_uid, object, change) {
-        const ofKind = objects.get(type.kind);
-        const key = engineOf({ namespace: object.metadata.namespace ?? "", name: object.metadata.name });
+        const known = objects.get(type.kind)?.get(keyOf(object));
+        if (change !== "deleted") put(type.kind, object);
         // A successor of the same name may have come before word of the end of the first.
-        if (change !== "deleted") ofKind?.set(key, object);
-        else if (ofKind?.get(key)?.metadata.uid === object.metadata.uid) ofKind?.delete(key);
+        else if (known !== undefined && known.metadata.uid === object.metadata.uid) remove(type.kind, known);
         wake(object, isForeignToo);
       },
     });
@@ -88,10 +131,7 @@ export function makeObjectCache(options: {
       await Promise.all(informers.map((informer) => informer.synced()));
     },
     find: (type, inNamespace, name) => objects.get(type.kind)?.get(engineOf({ namespace: inNamespace, name })),
-    ofEngine: (type, engine) =>
-      [...(objects.get(type.kind)?.values() ?? [])].filter(
-        ({ metadata }) => metadata.namespace === engine.namespace && metadata.labels?.[instanceLabel] === engine.name,
-      ),
+    ofEngine: (type, engine) => [...(ofEngines.get(type.kind)?.get(engineOf(engine))?.values() ?? [])],
     inNamespace: (type, wanted) =>
       [...(objects.get(type.kind)?.values() ?? [])].filter(({ metadata }) => metadata.namespace === wanted),
     changed(engine, signal) {
