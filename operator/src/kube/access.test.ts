@@ -23,7 +23,8 @@ test.each([
   ["fd00::1", "https://[fd00::1]:6443"],
 ])("a pod on %s: its service account, with the token that is there now", async (host, server) => {
   writeFileSync(join(folder, "token"), "first\n");
-  const access = await loadKubeAccess({ KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: "6443" }, folder);
+  const env = { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: "6443", SERVICE_ACCOUNT_FOLDER: folder };
+  const access = await loadKubeAccess(env);
   expect(access.getCurrentCluster()?.server).toBe(server);
   expect(await optionsOf(access)).toEqual({ ca: "an authority", headers: { Authorization: "Bearer first" } });
   writeFileSync(join(folder, "token"), "second\n");

@@ -15,10 +15,9 @@ export interface KubeAccess {
 
 const serviceAccountFolder = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-export async function loadKubeAccess(
-  env: Readonly<Record<string, string | undefined>>,
-  folder = serviceAccountFolder,
-): Promise<KubeAccess> {
+/** `SERVICE_ACCOUNT_FOLDER`: where token and authority are, if not where Kubernetes mounts them by itself. */
+export async function loadKubeAccess(env: Readonly<Record<string, string | undefined>>): Promise<KubeAccess> {
+  const { SERVICE_ACCOUNT_FOLDER: folder = serviceAccountFolder } = env;
   const { KUBECONFIG, KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = "443" } = env;
   if (KUBECONFIG === undefined && host !== undefined && existsSync(join(folder, "token"))) {
     return inPod(`https://${host.includes(":") ? `[${host}]` : host}:${port}`, folder);

@@ -41,6 +41,8 @@ export interface OperatorOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Another entry than the sources', such as the bundle of the image. */
   readonly entry?: string;
+  /** How it finds the API server; default: a kubeconfig. */
+  readonly access?: "kubeconfig" | "service-account";
 }
 
 /** A namespace with an operator's rights in it, and with what a cluster does by itself. */
@@ -74,15 +76,13 @@ export async function makePlace(rules: readonly Rule[] = chartRules()): Promise<
     namespace,
     kube,
     nodes,
-    async startOperator({ entry = join(root, "operator/src/main.ts"), env = {}, ...where } = {}) {
+    async startOperator({ access = "kubeconfig", entry = join(root, "operator/src/main.ts"), env = {}, url } = {}) {
       const folder = mkdtempSync(join(tmpdir(), "pricing-engine-operator-"));
-      const KUBECONFIG = join(folder, "kubeconfig");
-      writeFileSync(KUBECONFIG, kubeconfigOf(apiServer(), { user: "operator", ...where }));
       const operator = await spawnService({
         entry,
         args: ["controller"],
         env: {
-          KUBECONFIG,
+          ...(access === "kubeconfig" ? writeKubeconfig(folder, url) : writeServiceAccount(folder, url)),
           POD_NAME: `operator-${operators.length + 1}`,
           IMAGE_TAG: "test",
           LEASE_NAMESPACE: namespace,
@@ -108,6 +108,23 @@ export async function makePlace(rules: readonly Rule[] = chartRules()): Promise<
       for (const close of closers.splice(0).reverse()) await close();
     },
   };
+}
+
+const operatorUser = "operator";
+
+function writeKubeconfig(folder: string, url = apiServer().url): Record<string, string> {
+  const KUBECONFIG = join(folder, "kubeconfig");
+  writeFileSync(KUBECONFIG, kubeconfigOf(apiServer(), { user: operatorUser, url }));
+  return { KUBECONFIG };
+}
+
+/** As in a pod. */
+function writeServiceAccount(folder: string, url = apiServer().url): Record<string, string> {
+  const { caPem, users } = apiServer();
+  writeFileSync(join(folder, "token"), users[operatorUser] ?? "");
+  writeFileSync(join(folder, "ca.crt"), caPem);
+  const { hostname, port } = new URL(url);
+  return { SERVICE_ACCOUNT_FOLDER: folder, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port };
 }
 
 /** What the Jobs would do. */
