@@ -17,6 +17,7 @@ import {
   spawnService,
   type TestDatabase,
 } from "@pricing-engine/testkit";
+import { vi } from "vitest";
 import { parse } from "yaml";
 import { apiVersion, kind } from "../../src/api/resource.ts";
 import type { Condition, EngineStatus } from "../../src/api/status.ts";
@@ -26,6 +27,8 @@ import type { KubeObject, ResourceType } from "../../src/kube/types.ts";
 import { makeTestKube } from "../kube/setup.ts";
 import { type Nodes, startNodes } from "./nodes.ts";
 
+// A busy machine is no failure: operators are started many times in one test.
+vi.setConfig({ testTimeout: 300_000 });
 const root = join(import.meta.dirname, "../../..");
 
 /** A rule of RBAC. */
@@ -81,6 +84,7 @@ export async function makePlace(rules: readonly Rule[] = chartRules()): Promise<
       const operator = await spawnService({
         entry,
         args: ["controller"],
+        timeoutMs: 120_000,
         env: {
           ...(access === "kubeconfig" ? writeKubeconfig(folder, url) : writeServiceAccount(folder, url)),
           POD_NAME: `operator-${operators.length + 1}`,
@@ -228,7 +232,7 @@ export async function seeEngine({ kube, namespace }: Place, name = "shop"): Prom
 export async function engineBecomes(
   place: Place,
   isSo: (engine: SeenEngine) => boolean,
-  { name = "shop", timeoutMs = 30_000 }: { readonly name?: string; readonly timeoutMs?: number } = {},
+  { name = "shop", timeoutMs = 60_000 }: { readonly name?: string; readonly timeoutMs?: number } = {},
 ): Promise<SeenEngine> {
   return await eventually(
     async () => {

@@ -53,7 +53,7 @@ async function killAt(isThere: () => Promise<boolean>, ...barriers: readonly Bar
       for (const { match } of barriers) expect(proxy.requests.some(match)).toBe(true);
       expect(await isThere()).toBe(true);
     },
-    { intervalMs: 5 },
+    { intervalMs: 5, timeoutMs: 60_000 },
   );
   await operator.kill("SIGKILL");
 }
