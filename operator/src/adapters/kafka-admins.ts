@@ -7,7 +7,7 @@ export interface LentAdmin {
   release(): Promise<void>;
 }
 
-/** One client for each Kafka cluster, for all engines on it: fifty of their own take 15 MB. */
+/** One client for each Kafka cluster, for all engines on it: connections do not grow with them. */
 export interface KafkaAdmins {
   /** Connects when first used. */
   lend(brokers: readonly string[]): LentAdmin;
