@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { assertNever } from "@pricing-engine/chassis/errors";
 import { makeLogger } from "@pricing-engine/chassis/log";
-import { toPaymentAmount } from "@pricing-engine/contracts";
+import { paymentsSummaryQuery, toPaymentAmount } from "@pricing-engine/contracts";
 import { makePool } from "@pricing-engine/postgres";
 import { makeHttpProcessors } from "../adapters/processors.ts";
 import { makeReconcilePorts, markForReview, rebuildRollups } from "../adapters/reconcile-ports.ts";
@@ -16,16 +16,12 @@ const settleMs = 30_000;
 
 /** Exit code 0: all agree; 1: something differs; 2: wrong usage. `--repair` marks what differs for a review by a person, and adds up the rollups again. */
 export async function runReconcile(args: string[], config: ToolConfig, write: (line: string) => void): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: { from: { type: "string" }, to: { type: "string" }, repair: { type: "boolean", default: false } },
-  });
-  const toMs = values.to === undefined ? Date.now() - settleMs : Date.parse(values.to);
-  const fromMs = values.from === undefined ? toMs - dayMs : Date.parse(values.from);
-  if (Number.isNaN(fromMs) || Number.isNaN(toMs) || fromMs > toMs) {
+  const asked = findWindow(args, Date.now());
+  if (asked === undefined) {
     write(`usage: ${usage}`);
     return 2;
   }
+  const { fromMs, toMs, repair } = asked;
   const logger = makeLogger({ name: "payment-reconcile", level: "warn" });
   const pool = makePool({
     url: config.POSTGRES_URL,
@@ -40,11 +36,11 @@ export async function runReconcile(args: string[], config: ToolConfig, write: (l
     for (const difference of found) {
       write(describe(difference));
       const problem = problemOf(difference);
-      if (values.repair && problem !== undefined && "payment" in difference) {
+      if (repair && problem !== undefined && "payment" in difference) {
         await markForReview(pool, difference.payment, problem);
       }
     }
-    if (values.repair && found.some(({ kind }) => kind === "rollups")) {
+    if (repair && found.some(({ kind }) => kind === "rollups")) {
       await rebuildRollups(pool, fromMs, toMs);
       write("the rollups are added up again");
     }
@@ -53,6 +49,27 @@ export async function runReconcile(args: string[], config: ToolConfig, write: (l
     return found.length === 0 ? 0 : 1;
   } finally {
     await Promise.all([processors.close(), pool.close()]);
+  }
+}
+
+/** Times as the summary takes them: RFC 3339 with a zone, both inclusive. Undefined: wrong usage. */
+export function findWindow(
+  args: string[],
+  nowMs: number,
+): { fromMs: number; toMs: number; repair: boolean } | undefined {
+  const values = parse(args);
+  const window = values && paymentsSummaryQuery.safeParse({ from: values.from, to: values.to }).data;
+  if (window === undefined) return undefined;
+  const { to: toMs = nowMs - settleMs, from: fromMs = toMs - dayMs } = window;
+  return fromMs > toMs ? undefined : { fromMs, toMs, repair: values?.repair === true };
+}
+
+function parse(args: string[]) {
+  try {
+    const options = { from: { type: "string" }, to: { type: "string" }, repair: { type: "boolean" } } as const;
+    return parseArgs({ args, options }).values;
+  } catch {
+    return undefined;
   }
 }
 
