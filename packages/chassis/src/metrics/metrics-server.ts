@@ -21,7 +21,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   const { port, host = "127.0.0.1", health, lifecycle, pages = {} } = options;
   collectProcessMetrics();
   const server = createServer((request, response) => {
-    void answer(new URL(request.url ?? "/", "http://localhost").pathname, health, pages, response);
+    void answer(pathOf(request.url), health, pages, response);
   });
   const { promise: listening, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
@@ -32,6 +32,11 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     await new Promise((closed) => server.close(closed));
   });
   return { port: (server.address() as AddressInfo).port };
+}
+
+/** A target may be text that is no URL ("//"): it is a path that nothing is at, and must not end the process. */
+function pathOf(target = "/"): string {
+  return target.split(/[?#]/, 1)[0] ?? "/";
 }
 
 async function answer(
