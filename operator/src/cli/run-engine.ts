@@ -13,13 +13,14 @@ import type { PricingEngine } from "../api/resource.ts";
 import type { Condition, EngineStatus } from "../api/status.ts";
 import { makeEngine } from "../controllers/engine.ts";
 import { isReady } from "../core/conditions.ts";
-import type { Connection, Role } from "../core/plan.ts";
+import type { Connection } from "../core/plan.ts";
 import { writeFileAtomic } from "../runtime/local/atomic-file.ts";
 import { endLeftovers } from "../runtime/local/child-records.ts";
 import { findNeededInfra, needsReceipts, resolveConnections } from "../runtime/local/connections.ts";
+import { findInternalPorts } from "../runtime/local/internal-ports.ts";
 import { makeLocalRuntime } from "../runtime/local/local-runtime.ts";
 import { type LogSink, makeLogSink, shortenLogLine } from "../runtime/local/log-sink.ts";
-import { findFreePort, findListenProblem } from "../runtime/local/port-owner.ts";
+import { findListenProblem } from "../runtime/local/port-owner.ts";
 import {
   ensureAdminKey,
   ensureSigningKeys,
@@ -331,22 +332,6 @@ async function runWithServers(running: Running): Promise<void> {
         writeFileAtomic(dir.statusFile, JSON.stringify({ ...latest, workers: [], conditions: [] }));
     });
   }
-}
-
-/** Of whatever other processes call: chosen once, so that they are the same after a restart of one. */
-async function findInternalPorts(): Promise<Partial<Record<Role, number>>> {
-  const roles = [
-    "pricing-api",
-    "ingest-api",
-    "payment-api",
-    "orders-api",
-    "processor-default",
-    "processor-fallback",
-    "provider",
-  ] as const;
-  const ports: Partial<Record<Role, number>> = {};
-  for (const role of roles) ports[role] = await findFreePort("127.0.0.1");
-  return ports;
 }
 
 /**

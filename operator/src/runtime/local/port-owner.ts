@@ -26,21 +26,6 @@ export async function findListenProblem(port: number, host: string): Promise<str
   }
 }
 
-/** A port that nobody uses now. */
-export function findFreePort(host: string): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const server = createServer();
-  server.once("error", reject);
-  server.listen({ port: 0, host }, () => {
-    const address = server.address();
-    server.close(() => {
-      if (address === null || typeof address === "string") reject(new Error("no port was bound"));
-      else resolve(address.port);
-    });
-  });
-  return promise;
-}
-
 /** Who listens on a TCP port, for a message: `node (pid 123)`; undefined when that cannot be seen. */
 function describePortOwner(port: number): string | undefined {
   try {
