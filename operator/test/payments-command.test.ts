@@ -22,11 +22,14 @@ test("a command of the payment service gets the variables of the engine's worker
   expect(await runPayments(dir, ["release"])).toBe(2);
 });
 
-test.each([[], ["worker"], ["api"], ["--help"]])("what is no command starts no process: %j", async (...args: string[]) => {
-  const dir = openStateDir(path);
-  takeLock(dir, { engine: "default/shop", address: "http://127.0.0.1:9999", resourceFile: "shop.yaml" });
-  // As the engine tells its worker; started by these, a worker would fail at once, with another code.
-  const env = { ENGINE_NAMESPACE: "default", ENGINE_NAME: "shop", ENGINE_ROLE: "worker" };
-  writeFileSync(dir.commandEnvFile("payment"), JSON.stringify(env));
-  expect(await runPayments(dir, args)).toBe(2);
-});
+test.each([[], ["worker"], ["api"], ["--help"]])(
+  "what is no command starts no process: %j",
+  async (...args: string[]) => {
+    const dir = openStateDir(path);
+    takeLock(dir, { engine: "default/shop", address: "http://127.0.0.1:9999", resourceFile: "shop.yaml" });
+    // As the engine tells its worker; started by these, a worker would fail at once, with another code.
+    const env = { ENGINE_NAMESPACE: "default", ENGINE_NAME: "shop", ENGINE_ROLE: "worker" };
+    writeFileSync(dir.commandEnvFile("payment"), JSON.stringify(env));
+    expect(await runPayments(dir, args)).toBe(2);
+  },
+);
