@@ -96,6 +96,13 @@ describe("refuses with the offending field, and never fails", () => {
       inventory("a product that nobody sells", '{"delta":1}', { target: "/api/v1/inventory/nope", status: 404 }),
       { name: "a status that is none", method: "GET", target: "/orders?status=lost", pointer: "?status" },
       { name: "a cursor of ours that is none", method: "GET", target: "/orders?cursor=bm9uZQ", pointer: "?cursor" },
+      {
+        name: "a cursor of a day that is none",
+        method: "GET",
+        target: `/orders?cursor=${Buffer.from("2026-02-31T00:00:00.000Z ord_1").toString("base64url")}`,
+        pointer: "?cursor",
+      },
+      { name: "a year that is none", method: "GET", target: "/orders?from=0000-01-01T00:00:00Z", pointer: "?from" },
       { name: "no such order", method: "GET", target: "/orders/ord_nope", status: 404 },
       { name: "cancel of none", method: "POST", target: "/orders/ord_nope/cancel", status: 404 },
       { name: "method", method: "DELETE", target: "/orders", status: 405 },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { inventoryInput, ordersRequest } from "./order.ts";
+import { inventoryInput, orderListQuery, ordersRequest } from "./order.ts";
 
 const line = { product_id: "PROD-001", quantity: 1 };
 const order = { customer_id: "c", items: [line], idempotency_key: "k" };
@@ -35,6 +35,24 @@ describe("ordersRequest", () => {
   ])("refuses %s", (_name, body) => {
     expect(ordersRequest.safeParse(body).success).toBe(false);
   });
+});
+
+describe("orderListQuery", () => {
+  it.each([
+    // Offsets and fractions that RFC 3339 has and Postgres does not read.
+    ["2026-01-01T00:00:00+23:00", "2025-12-31T01:00:00.000Z"],
+    [`2026-01-01T00:00:00.${"0".repeat(200)}Z`, "2026-01-01T00:00:00.000Z"],
+  ])("takes %s", (from, utc) => {
+    expect(orderListQuery.parse({ from, to: from })).toEqual({ from: utc, to: utc });
+  });
+
+  it.each(["0000-01-01T00:00:00Z", "0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-00:01", "2026-01-01"])(
+    "refuses %s",
+    (time) => {
+      expect(orderListQuery.safeParse({ from: time }).success).toBe(false);
+      expect(orderListQuery.safeParse({ to: time }).success).toBe(false);
+    },
+  );
 });
 
 describe("inventoryInput", () => {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { amount, quantity, stock } from "./amount.ts";
 import { maxBatchItems } from "./price.ts";
 import { decisionId, productId, text } from "./text.ts";
-import { time } from "./time.ts";
+import { time, timeInput } from "./time.ts";
 
 const id = text({ min: 1, max: 255 });
 
@@ -174,15 +174,11 @@ export const orderResponse = z
   .meta({ id: "Order" });
 export type OrderResponse = z.infer<typeof orderResponse>;
 
-const dateTime = z.iso
-  .datetime({ offset: true, error: "must be an RFC 3339 time with a zone, like 2026-01-31T12:00:00Z" })
-  .meta({ example: "2026-01-31T12:00:00Z" });
-
 export const orderListQuery = z
   .object({
     status: orderStatus.optional(),
-    from: dateTime.optional().meta({ description: "Placed then or later." }),
-    to: dateTime.optional().meta({ description: "Placed then or earlier." }),
+    from: timeInput.optional().meta({ description: "Placed then or later." }),
+    to: timeInput.optional().meta({ description: "Placed then or earlier." }),
     tenant_id: tenantName.optional(),
     cursor: text({ min: 1, max: 1024 }).optional().meta({ description: "`next_cursor` of the page before." }),
     limit: z

@@ -1,5 +1,5 @@
 import { AppError } from "@pricing-engine/chassis/errors";
-import { isStorableText } from "@pricing-engine/contracts";
+import { isStorableText, timeInput } from "@pricing-engine/contracts";
 import type { Position } from "../adapters/order-reader.ts";
 
 export function encodeCursor({ createdAt, orderId }: Position): string {
@@ -14,7 +14,8 @@ export function decodeCursor(cursor: string): Position {
     createdAt !== undefined &&
     orderId !== undefined &&
     isStorableText(text) &&
-    !Number.isNaN(Date.parse(createdAt))
+    // What no calendar shows would be rolled over to another day.
+    timeInput.safeParse(createdAt).data === createdAt
   ) {
     return { createdAt, orderId };
   }
