@@ -33,7 +33,7 @@ export async function quoteLines(
     const detail = `the items are sold in ${[...new Set(quotes.map((quote) => quote.currency))].join(" and ")}`;
     throw new AppError("mixed_currencies", { detail });
   }
-  if (!trustClientPrices) refuseOtherPrices(items, quotes);
+  refuseOtherPrices(items, quotes, trustClientPrices);
   const lines = quotes.map((quote, index) => {
     const { quantity = 1, price } = items[index] ?? {};
     const trusted = trustClientPrices && price !== undefined ? findAmount(String(price), currency) : undefined;
@@ -49,11 +49,14 @@ export async function quoteLines(
   return { currency, lines };
 }
 
-function refuseOtherPrices(items: readonly Item[], quotes: readonly OrderQuote[]): void {
+/** One that is trusted must still be an amount of the currency: no other one may be charged in its place. */
+function refuseOtherPrices(items: readonly Item[], quotes: readonly OrderQuote[], trusted: boolean): void {
   const differing = quotes.flatMap((quote, index) => {
     const price = items[index]?.price;
+    if (price === undefined) return [];
     const ours = parseAmount(quote.unit_price, quote.currency);
-    if (price === undefined || findAmount(String(price), quote.currency) === ours) return [];
+    const theirs = findAmount(String(price), quote.currency);
+    if (theirs === ours || (trusted && theirs !== undefined)) return [];
     return [{ index, product_id: quote.product_id, price, current_price: formatMinor(ours, quote.currency) }];
   });
   if (differing.length === 0) return;
