@@ -28,6 +28,17 @@ describe("parseSearchWindow", () => {
       "2021-06-30T21:00:00.000Z",
       "2021-06-30T21:00:00.000Z",
     ],
+    // The same moment, and one just behind: windows between two milliseconds, which hold nothing.
+    [
+      "starts_at=2021-06-30T21:00:00.123456Z&ends_at=2021-06-30T21:00:00.1234560Z",
+      "2021-06-30T21:00:00.124Z",
+      "2021-06-30T21:00:00.123Z",
+    ],
+    [
+      "starts_at=2021-06-30T21:00:00.00019Z&ends_at=2021-06-30T21:00:00.0002Z",
+      "2021-06-30T21:00:00.001Z",
+      "2021-06-30T21:00:00.000Z",
+    ],
   ])("%j", (query, startsAt, endsAt) => {
     const parsed = parse(query);
     if (!parsed.ok) throw new Error(parsed.message);
@@ -63,6 +74,9 @@ describe("parseSearchWindow", () => {
     "ends_at=2021-13-01T00:00:00Z",
     "ends_at[]=x&ends_at=1",
     "starts_at=2021-06-30T21:00:01Z&ends_at=2021-06-30T21:00:00Z",
+    "starts_at=2021-06-30T21:00:00.001Z&ends_at=2021-06-30T21:00:00Z",
+    "starts_at=2021-06-30T21:00:00.0002Z&ends_at=2021-06-30T21:00:00.00019Z",
+    "starts_at=9999-12-31T23:59:59.9999Z",
     "limit=0",
     "limit=-1",
     "limit=1001",

@@ -25,11 +25,14 @@ export function parseSearchWindow(query: ReadonlyMap<string, readonly string[]>)
     if (values.length > 1) return refuse(`${name} must be given once`);
     if (values[0] !== undefined) given[name] = values[0];
   }
-  const startsAtMs = given.starts_at === undefined ? undefined : findQueryTime(given.starts_at, Math.ceil);
-  if (given.starts_at !== undefined && startsAtMs === undefined) return refuse(badTime("starts_at"));
-  const endsAtMs = given.ends_at === undefined ? undefined : findQueryTime(given.ends_at, Math.floor);
-  if (given.ends_at !== undefined && endsAtMs === undefined) return refuse(badTime("ends_at"));
-  if (startsAtMs !== undefined && endsAtMs !== undefined && endsAtMs < startsAtMs) {
+  const starts = given.starts_at === undefined ? undefined : findQueryTime(given.starts_at);
+  // What is finer than a millisecond narrows the window, however many digits say so.
+  const startsAtMs = starts && starts.ms + (starts.finer === "" ? 0 : 1);
+  if (given.starts_at !== undefined && !isNamable(startsAtMs)) return refuse(badTime("starts_at"));
+  const ends = given.ends_at === undefined ? undefined : findQueryTime(given.ends_at);
+  const endsAtMs = ends?.ms;
+  if (given.ends_at !== undefined && !isNamable(endsAtMs)) return refuse(badTime("ends_at"));
+  if (starts !== undefined && ends !== undefined && isBefore(ends, starts)) {
     return refuse("ends_at must not be before starts_at");
   }
   const limit = given.limit === undefined ? undefined : Number(/^[1-9]\d{0,3}$/.exec(given.limit)?.[0] ?? Number.NaN);
@@ -70,19 +73,25 @@ const fraction = /\.(\d+)/;
 // RFC 3339, but for the zone, which may be left out: stricter than what feeds may say.
 const queryTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?$/i;
 
-/** A time of a query in UTC milliseconds; without a zone it is UTC. A `+` of an offset may have become a space on its way. */
-function findQueryTime(given: string, round: (ms: number) => number): number | undefined {
+/** Whole milliseconds in UTC, and the digits behind them without zeros at their end. */
+type QueryTime = { readonly ms: number; readonly finer: string };
+
+/** A time of a query; without a zone it is UTC. A `+` of an offset may have become a space on its way. */
+function findQueryTime(given: string): QueryTime | undefined {
   const text = given.replace(/(T.*) (?=\d\d:\d\d$)/i, "$1+");
   const time = queryTime.test(text) ? findWallTime(text.replace(fraction, "")) : undefined;
   if (time === undefined) return undefined;
-  const ms = time.asUtcMs - (time.offsetMinutes ?? 0) * 60_000 + fractionMs(text, round);
-  return isNamableInstant(ms) ? ms : undefined;
+  const digits = fraction.exec(text)?.[1] ?? "";
+  const ms = time.asUtcMs - (time.offsetMinutes ?? 0) * 60_000 + Number(digits.slice(0, 3).padEnd(3, "0"));
+  return { ms, finer: digits.slice(3).replace(/0+$/, "") };
 }
 
-/** Smaller parts than a millisecond narrow the window, however many digits say so. */
-function fractionMs(text: string, round: (ms: number) => number): number {
-  const digits = fraction.exec(text)?.[1] ?? "";
-  return round(Number(digits.slice(0, 3).padEnd(3, "0")) + (/[1-9]/.test(digits.slice(3)) ? 0.5 : 0));
+function isBefore(a: QueryTime, b: QueryTime): boolean {
+  return a.ms < b.ms || (a.ms === b.ms && a.finer < b.finer);
+}
+
+function isNamable(ms: number | undefined): boolean {
+  return ms !== undefined && isNamableInstant(ms);
 }
 
 function badTime(name: string): string {
