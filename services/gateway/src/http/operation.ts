@@ -16,6 +16,8 @@ export type Operation = {
   limitsItself?: true;
   parameters?: z.ZodObject;
   query?: z.ZodType;
+  /** Headers that mean something to this call alone. */
+  headers?: z.ZodObject;
   body?: { required: boolean; content: Record<string, { schema: z.ZodType; example?: unknown }> };
   answers: Record<number, { description: string; schema?: z.ZodType; type?: string; example?: unknown }>;
   /** Statuses of problems that are this call's own; the common ones are added. */

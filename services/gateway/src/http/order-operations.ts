@@ -2,6 +2,7 @@ import {
   cancelOrderResponse,
   checkIdempotencyResponse,
   checkRateLimitResponse,
+  idempotencyKey,
   inventoryInput,
   inventoryResponse,
   orderId,
@@ -36,6 +37,7 @@ export const orderOperations = {
       "same again. The two checks take no token. Ignores unknown fields.",
     role: "writer",
     limitsItself: true,
+    headers: z.object({ "Idempotency-Key": idempotencyKey.optional() }),
     body: { required: true, content: json(ordersRequest) },
     answers: {
       200: { description: "Of the two checks", schema: z.union([checkRateLimitResponse, checkIdempotencyResponse]) },

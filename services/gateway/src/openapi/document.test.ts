@@ -25,3 +25,8 @@ it("describes every operation, with its answers and problems", () => {
     expect(statuses).toEqual(expect.arrayContaining(expected));
   }
 });
+
+it("names the header that makes an order's request one that may be repeated", () => {
+  const { parameters } = document.paths["/orders"]?.post ?? {};
+  expect(parameters).toMatchObject([{ in: "header", name: "Idempotency-Key", schema: { maxLength: 255 } }]);
+});

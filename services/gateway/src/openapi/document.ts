@@ -54,7 +54,8 @@ export function makeOpenApiDocument(): string {
 }
 
 function renderOperation(operation: Operation): ZodOpenApiOperationObject {
-  const { id, tag, summary, description, role, parameters, query, body, answers, problems = {}, failure } = operation;
+  const { id, tag, summary, description, role, body, answers, problems = {}, failure } = operation;
+  const { parameters, query, headers } = operation;
   const statuses = [
     400,
     ...(role === undefined ? [] : [401, 403]),
@@ -93,6 +94,7 @@ function renderOperation(operation: Operation): ZodOpenApiOperationObject {
     requestParams: {
       ...(parameters === undefined ? {} : { path: parameters }),
       ...(query === undefined ? {} : { query: objectOf(query) }),
+      ...(headers === undefined ? {} : { header: headers }),
     },
     ...(body === undefined ? {} : { requestBody: body }),
     responses,
