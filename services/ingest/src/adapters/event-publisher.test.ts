@@ -83,4 +83,16 @@ describe("encodeEvent", () => {
     expect(kinds.get("plan")).toBeGreaterThan(100);
     expect(kinds.get("rejected")).toBeGreaterThan(100);
   });
+
+  it("fits into a message of Kafka, whatever a refused plan says", () => {
+    const record = Object.fromEntries(Array.from({ length: 64 }, (_, n) => [`name-${n}`, "\u0001€".repeat(2_000)]));
+    const raw: RawPlan = {
+      basePlan: { base_plan_id: "7", ...record },
+      plan: { plan_id: "8", ...record },
+      zones: [record],
+    };
+    const event = toCatalogEvent(raw, facts, { digest, toInstant });
+    expect(event).toMatchObject({ kind: "rejected", fragment: { basePlan: { base_plan_id: "7" } } });
+    expect(Buffer.byteLength(encodeEvent(event))).toBeLessThan(1_000_000);
+  });
 });

@@ -76,7 +76,8 @@ export function makeFeedClient(): FeedClient {
         clearTimeout(timer);
         // A body that is not read to its end errs when it is dropped, and nobody listens then.
         body.on("error", () => undefined);
-        if (statusCode === 304) {
+        // To whoever has not asked whether it changed it says nothing, and nothing was ever read.
+        if (statusCode === 304 && (etag ?? lastModified) !== undefined) {
           await body.dump();
           return { kind: "unchanged" };
         }
@@ -122,8 +123,20 @@ async function* withoutStalls(body: Readable, timeoutMs: number): AsyncIterable<
       }
       yield result.value;
     }
+  } catch (error) {
+    yield* leftIn(body);
+    throw error;
   } finally {
     body.destroy();
+  }
+}
+
+/** What came before a stream broke off and was not read by then: whole plans may be in it. */
+function* leftIn(stream: Readable): Iterable<Uint8Array> {
+  for (;;) {
+    const chunk = stream.read() as Uint8Array | null;
+    if (chunk === null) return;
+    yield chunk;
   }
 }
 
@@ -149,20 +162,36 @@ async function* limited(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Arr
 
 function decompress(raw: AsyncIterable<Uint8Array>, encoding: string): AsyncIterable<Uint8Array> {
   const inflate = makeInflate(encoding);
+  let broken: unknown;
+  // A body that breaks off ends the input: what came is unpacked before anybody hears of it.
+  async function* untilBroken(): AsyncIterable<Uint8Array> {
+    try {
+      yield* raw;
+    } catch (error) {
+      broken = error;
+    }
+  }
   // Its failure is the one that reading `inflate` throws.
-  pipeline(Readable.from(raw, { objectMode: false }), inflate).catch(() => undefined);
-  return inflated(inflate);
+  pipeline(Readable.from(untilBroken(), { objectMode: false }), inflate).catch(() => undefined);
+  return inflated(inflate, () => broken);
 }
 
-async function* inflated(inflate: Transform): AsyncIterable<Uint8Array> {
+async function* inflated(inflate: Transform, findBroken: () => unknown): AsyncIterable<Uint8Array> {
   try {
     yield* inflate;
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "Z_BUF_ERROR") throw new FeedFault("truncated", "the compressed document ends in its middle");
-    if (typeof code === "string" && code.startsWith("Z_")) throw new FeedFault("encoding", "the compression is broken");
-    throw error;
+    yield* leftIn(inflate);
+    throw findBroken() ?? inflateFault(error);
   }
+  const broken = findBroken();
+  if (broken !== undefined) throw broken;
+}
+
+function inflateFault(error: unknown): unknown {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "Z_BUF_ERROR") return new FeedFault("truncated", "the compressed document ends in its middle");
+  const isBroken = typeof code === "string" && code.startsWith("Z_");
+  return isBroken ? new FeedFault("encoding", "the compression is broken") : error;
 }
 
 function makeInflate(encoding: string): Transform {

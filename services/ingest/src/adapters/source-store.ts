@@ -48,14 +48,22 @@ export interface SourceRow {
   };
 }
 
+/** What decides, beside its row, whether a source is due. */
+export interface PollPlan {
+  /** How its document would be read. */
+  readonly readAs: string;
+  /** No wait is longer: one that is was planned under an older setting. */
+  readonly longestWaitMs: number;
+}
+
 export interface SourceStore {
   /** Makes rows for sources that have none yet. */
   ensure(names: readonly string[]): Promise<void>;
   /**
-   * Takes the lease of every source that is due and nobody's; `readAs` by name says how its document would be read. What the row
-   * says of the last document is gone until the poll's end brings it back: one that dies may have published another one's plans.
+   * Takes the lease of every source of the plans, by name, that is due and nobody's; one whose settings were edited is due at once. What
+   * the row says of the last document is gone until the poll's end brings it back: one that dies may have published another one's plans.
    */
-  claimDue(readAs: ReadonlyMap<string, string>): Promise<Claim[]>;
+  claimDue(plans: ReadonlyMap<string, PollPlan>): Promise<Claim[]>;
   /** False when the lease is somebody else's by now. */
   renew(claim: Pick<Claim, "source" | "sequence">): Promise<boolean>;
   /** False when the lease was lost: then nothing is written. */
@@ -80,7 +88,8 @@ export function makeSourceStore(pool: Pool, { owner, leaseMs }: { owner: string;
           insert into ingest.sources (name) select unnest(${[...names]}::text[]) on conflict do nothing`,
       );
     },
-    async claimDue(readAs) {
+    async claimDue(plans) {
+      const waits = [...plans.values()].map(({ longestWaitMs }) => longestWaitMs / 1000);
       const rows = await query(
         pool,
         deadlineMs,
@@ -95,19 +104,25 @@ export function makeSourceStore(pool: Pool, { owner, leaseMs }: { owner: string;
             settled: boolean;
           }[]
         >`
-          with known as (select * from unnest(${[...readAs.keys()]}::text[], ${[...readAs.values()]}::text[]) as k (name, read_as)),
-          due as (
-            select s.name, k.read_as, s.etag, s.last_modified, s.settled from ingest.sources s join known k using (name)
-            where s.next_poll_at <= now() and (s.lease_until is null or s.lease_until < now())
+          with known as (
+            select * from unnest(
+              ${[...plans.keys()]}::text[], ${[...plans.values()].map(({ readAs }) => readAs)}::text[], ${waits}::float8[])
+              as k (name, read_as, longest_wait)
+          ), due as (
+            select s.name, k.read_as, s.read_as as was_read_as, s.etag, s.last_modified, s.settled
+            from ingest.sources s join known k using (name)
+            where (s.next_poll_at <= now() or s.next_poll_at > now() + make_interval(secs => k.longest_wait)
+                or s.read_as is distinct from k.read_as)
+              and (s.lease_until is null or s.lease_until < now())
             for update of s skip locked
           )
           update ingest.sources s
           set lease_owner = ${owner}, lease_until = now() + make_interval(secs => ${lease}), sequence = s.sequence + 1,
-            last_attempt_at = now(), etag = null, last_modified = null, settled = false
+            last_attempt_at = now(), etag = null, last_modified = null, settled = false, read_as = due.read_as
           from due where s.name = due.name
           returning s.name, s.sequence, now() as now, s.failures, due.settled,
-            case when s.read_as = due.read_as then due.etag end as etag,
-            case when s.read_as = due.read_as then due.last_modified end as modified`,
+            case when due.was_read_as = due.read_as then due.etag end as etag,
+            case when due.was_read_as = due.read_as then due.last_modified end as modified`,
       );
       return rows.map((row) => ({
         source: row.name,

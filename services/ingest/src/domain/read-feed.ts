@@ -13,6 +13,7 @@ export interface PollFacts {
   readonly currency: string;
 }
 
+/** Of a fragment, in UTF-16 units: six bytes each at most, as escapes, so that its message fits too. */
 const maxFragmentLength = 64 * 1024;
 /** A plan's message must fit into Kafka's 1 MiB with its envelope. */
 const maxPlanBytes = 900 * 1024;
@@ -44,7 +45,7 @@ export function toCatalogEvent(
   };
 }
 
-/** A plan that is kept with its reason. Its fragment can be read again unless it is so large that zones were left out. */
+/** A plan that is kept with its reason. Its fragment can be read again unless it is so large that something was left out. */
 export function toRejection(
   raw: RawPlan,
   { source, sequence, observedAt }: PollFacts,
@@ -62,10 +63,12 @@ function storable(raw: RawPlan): RawPlan {
   let left = maxFragmentLength;
   const keep = (record: Readonly<Record<string, string>>): Record<string, string> =>
     Object.fromEntries(
-      Object.entries(record).map(([name, value]) => {
-        const text = value.slice(0, 4000).toWellFormed().replaceAll("\0", "\uFFFD");
-        left -= name.length + text.length;
-        return [name.toWellFormed().replaceAll("\0", "\uFFFD"), text];
+      Object.entries(record).flatMap(([name, value]) => {
+        left -= name.length;
+        if (left <= 0) return [];
+        const text = value.slice(0, Math.min(4000, left)).toWellFormed().replaceAll("\0", "\uFFFD");
+        left -= text.length;
+        return [[name.toWellFormed().replaceAll("\0", "\uFFFD"), text]];
       }),
     );
   const basePlan = keep(raw.basePlan);

@@ -12,6 +12,11 @@ export function breakerAfter(failures: number): Breaker {
   return failures >= failuresToOpen ? "open" : "closed";
 }
 
+/** The longest that a source waits for its next attempt, milliseconds. */
+export function longestWaitMs(intervalMs: number): number {
+  return Math.max(intervalMs, leastCapMs);
+}
+
 /**
  * Milliseconds until the next attempt. Never more than max(interval, 10 s), whatever failed and whatever the provider asks for.
  * @param failures in a row, this poll counted
@@ -22,7 +27,7 @@ export function nextAttemptMs(
   { failures, intervalMs, random }: { failures: number; intervalMs: number; random: number },
 ): number {
   if (ok) return Math.round(intervalMs * (0.9 + 0.1 * random));
-  const capMs = Math.max(intervalMs, leastCapMs);
+  const capMs = longestWaitMs(intervalMs);
   const backoffMs = breakerAfter(failures) === "open" ? capMs : baseBackoffMs * 2 ** Math.min(failures - 1, 20);
   const waitMs = Math.max(Math.min(backoffMs, capMs) * (0.5 + 0.5 * random), retryAfterMs ?? 0);
   return Math.round(Math.min(waitMs, capMs));

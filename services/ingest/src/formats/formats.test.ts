@@ -146,6 +146,11 @@ describe("documents that are none", () => {
   });
 });
 
+it("takes attributes by whatever name a provider gives them", () => {
+  const { plans } = read(plan('<plan plan_id="1" constructor="Gaudí"/>'));
+  expect(plans.map((each) => each.plan)).toEqual([{ plan_id: "1", constructor: "Gaudí" }]);
+});
+
 describe("json", () => {
   const text = JSON.stringify({
     base_plans: [
@@ -174,6 +179,11 @@ describe("json", () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  it("finds the plans behind much else", () => {
+    const { plans, fault } = read(`{"about": "${"x".repeat(70_000)}", ${text.slice(1)}`, "json");
+    expect([plans.length, fault]).toEqual([3, undefined]);
   });
 
   it("leaves out ids that are no exact numbers", () => {

@@ -37,11 +37,13 @@ function makeGuard() {
   let begun = false;
   let pending = 0;
   let head = "";
+  let found = false;
   return {
     begun: () => begun,
-    isFeed: () => head.includes('"base_plans"'),
+    isFeed: () => found || head.includes('"base_plans"'),
     valueEnded() {
       pending = 0;
+      found = true;
     },
     look(text: string) {
       pending += text.length;

@@ -112,6 +112,9 @@ function checked(attributes: Attributes): Attributes {
 function rename(attributes: Attributes, vocabulary: XmlVocabulary | undefined): Attributes {
   const names = vocabulary?.attributes ?? {};
   const renamed: Attributes = {};
-  for (const [name, value] of Object.entries(attributes)) renamed[names[name] ?? name] = value;
+  for (const [name, value] of Object.entries(attributes)) {
+    // A feed may call something `constructor`.
+    renamed[(Object.hasOwn(names, name) ? names[name] : undefined) ?? name] = value;
+  }
   return renamed;
 }

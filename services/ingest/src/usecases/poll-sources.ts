@@ -1,6 +1,7 @@
 import type { Logger } from "@pricing-engine/chassis/log";
 import type { EngineSettings, SourceSettings } from "@pricing-engine/contracts";
 import type { Claim, SourceStore } from "../adapters/source-store.ts";
+import { longestWaitMs } from "../domain/schedule.ts";
 import type { PollSource } from "./poll-source.ts";
 
 export interface PollSources {
@@ -37,11 +38,17 @@ export function makePollSources(deps: {
     for (const name of missing) ensured.add(name);
     const idle = new Map(sources.filter(({ name }) => !running.has(name)).map((source) => [source.name, source]));
     if (idle.size === 0) return;
-    const readAs = new Map([...idle.values()].map((source) => [source.name, describeReading(source, settings())]));
-    for (const claim of await store.claimDue(readAs)) {
+    const plans = new Map(
+      [...idle.values()].map((source) => {
+        const readAs = describeReading(source, settings());
+        return [source.name, { readAs, longestWaitMs: longestWaitMs(source.intervalMs) }];
+      }),
+    );
+    for (const claim of await store.claimDue(plans)) {
       const source = idle.get(claim.source);
-      if (source === undefined) continue;
-      const poll = run(source, claim, readAs.get(claim.source) ?? "").finally(() => running.delete(claim.source));
+      const plan = plans.get(claim.source);
+      if (source === undefined || plan === undefined) continue;
+      const poll = run(source, claim, plan.readAs).finally(() => running.delete(claim.source));
       running.set(claim.source, poll);
     }
   }
