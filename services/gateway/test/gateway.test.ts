@@ -119,6 +119,7 @@ describe("keys", () => {
     expect(performance.now() - revokedMs).toBeLessThan(2_000);
     expect((await call(`/api/v1/keys/${key_id}`, { method: "DELETE" })).status).toBe(404);
     expect((await call("/api/v1/keys/nope", { method: "DELETE" })).status).toBe(404);
+    expect((await call(`/api/v1/keys/${"k".repeat(256)}`, { method: "DELETE" })).status).toBe(400);
   });
 
   it("of another tenant are not there for an admin of one", async () => {

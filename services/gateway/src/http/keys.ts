@@ -1,11 +1,12 @@
 import { AppError } from "@pricing-engine/chassis/errors";
-import { type HttpEnv, parseBody } from "@pricing-engine/chassis/http";
+import { type HttpEnv, parseBody, parseParams } from "@pricing-engine/chassis/http";
 import { type KeyCreatedResponse, type KeyListResponse, keyRequest } from "@pricing-engine/contracts";
 import type { Handler } from "hono";
 import type { KeyStore, StoredKey } from "../adapters/key-store.ts";
 import { managedTenant } from "../domain/access.ts";
 import type { CreateKey } from "../usecases/create-key.ts";
 import type { RevokeKey } from "../usecases/revoke-key.ts";
+import { keyOperations } from "./operations.ts";
 
 export function createKeyRoute(createKey: CreateKey): Handler<HttpEnv> {
   return async (c) => {
@@ -24,7 +25,8 @@ export function listKeysRoute(store: KeyStore): Handler<HttpEnv> {
 
 export function revokeKeyRoute(revokeKey: RevokeKey): Handler<HttpEnv> {
   return async (c) => {
-    const outcome = await revokeKey(c.req.param("key_id") ?? "", c.get("caller"));
+    const { key_id } = parseParams(c, keyOperations.revokeKey.parameters);
+    const outcome = await revokeKey(key_id, c.get("caller"));
     if (outcome === "unknown") throw new AppError("not_found", { detail: "there is no such key" });
     return c.body(null, 204);
   };
