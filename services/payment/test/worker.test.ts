@@ -6,7 +6,7 @@ import { getPayment, getSummary, startPayments } from "./support/payments.ts";
 describe("payments from Kafka to the processors", { timeout: 240_000 }, () => {
   it("settles each once, answers for it, and sums up what the processors say", async () => {
     await using payments = await startPayments();
-    const [api] = await Promise.all([payments.startApi(), payments.startWorker()]);
+    const [api, worker] = await Promise.all([payments.startApi(), payments.startWorker()]);
     const accepted = await payments.accept(300);
     // A client that repeats itself, once with another amount.
     const [first, second] = accepted;
@@ -30,5 +30,13 @@ describe("payments from Kafka to the processors", { timeout: 240_000 }, () => {
     });
     const missing = await fetch(`${api.url}/payments/${randomUUID()}`);
     expect([missing.status, missing.headers.get("retry-after")]).toEqual([404, "1"]);
+
+    await payments.pool.sql`
+      insert into payment.outbox (bucket, sink, aggregate, topic, payload, attempts, parked_at)
+      values (0, 'kafka', 'an order', 'payment-events', '{}', 5, now())`;
+    const metrics = await (await fetch(`http://127.0.0.1:${worker.metricsPort}/metrics`)).text();
+    expect(metrics).toMatch(/^pricing_engine_outbox_parked\{sink="kafka"\} 1$/m);
+    expect(metrics).toMatch(/^pricing_engine_outbox_depth\{sink="kafka"\} 0$/m);
+    expect(metrics).toMatch(/^pricing_engine_outbox_age_seconds\{sink="kafka"\} 0$/m);
   });
 });

@@ -1,8 +1,11 @@
 import { counter, gauge, histogram } from "@pricing-engine/chassis/metrics";
+import type { OutboxRelay } from "@pricing-engine/postgres";
 import type { Outcome } from "../domain/outcome.ts";
 import { processorNames } from "../domain/processor.ts";
 import type { Processors } from "../usecases/ports.ts";
 import type { TrafficControl } from "../usecases/traffic.ts";
+
+type OutboxStats = Awaited<ReturnType<OutboxRelay["stats"]>>;
 
 const calls = counter({
   name: "pricing_engine_payment_calls_total",
@@ -57,4 +60,35 @@ export function exposeTraffic(traffic: TrafficControl, inHand: () => number): vo
   const routes = gauge({ name: "pricing_engine_payment_route", help: "1: where payments go now.", labels: ["route"] });
   const held = gauge({ name: "pricing_engine_payment_held", help: "Payments that wait for a slot in this process." });
   const hand = gauge({ name: "pricing_engine_payment_in_hand", help: "Payments that are being sent or settled." });
+}
+
+/** What orders have not been told yet of their charges. */
+export function exposeOutbox(relay: Pick<OutboxRelay, "stats">): void {
+  // Collected side by side: one that another's collection filled would show what it was a scrape ago.
+  let reading: Promise<OutboxStats> | undefined;
+  const read = (): Promise<OutboxStats> => {
+    reading ??= relay.stats().finally(() => {
+      reading = undefined;
+    });
+    return reading;
+  };
+  const expose = (name: string, help: string, pick: (stats: OutboxStats[string]) => number): void => {
+    gauge({
+      name,
+      help,
+      labels: ["sink"],
+      collect: async (metric) => {
+        const sinks = await read();
+        metric.reset();
+        for (const [sink, stats] of Object.entries(sinks)) metric.set({ sink }, pick(stats));
+      },
+    });
+  };
+  expose("pricing_engine_outbox_depth", "Rows of the outbox that wait, by sink.", ({ depth }) => depth);
+  expose(
+    "pricing_engine_outbox_age_seconds",
+    "Age of the oldest row of the outbox, by sink.",
+    ({ oldestAgeMs }) => oldestAgeMs / 1000,
+  );
+  expose("pricing_engine_outbox_parked", "Rows of the outbox that their sink kept refusing.", ({ parked }) => parked);
 }

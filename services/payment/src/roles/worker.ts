@@ -17,7 +17,7 @@ import { makeRedis, watchSettings } from "@pricing-engine/redis";
 import { makeBacklogReader } from "../adapters/backlog.ts";
 import { systemClock } from "../adapters/clock.ts";
 import { makeControlStore } from "../adapters/control-store.ts";
-import { exposeTraffic, measured } from "../adapters/metrics.ts";
+import { exposeOutbox, exposeTraffic, measured } from "../adapters/metrics.ts";
 import { isMessageFault } from "../adapters/outages.ts";
 import { makePaymentStore, workerUrl } from "../adapters/payment-store.ts";
 import { makeHttpProcessors } from "../adapters/processors.ts";
@@ -107,6 +107,7 @@ export async function runWorker(
   });
   lifecycle.defer("outbox relay", () => relay.stop());
   relay.start();
+  exposeOutbox(relay);
 
   const processors = makeHttpProcessors(endpointsOf(config), { timeoutMs: config.PAYMENT_TIMEOUT_MS });
   lifecycle.defer("processors", () => processors.close());
