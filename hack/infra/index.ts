@@ -8,5 +8,6 @@ export {
   startInfra,
   stopInfra,
 } from "./infra.ts";
+export type { KafkaListeners } from "./native/server.ts";
 export { makePortPicker } from "./ports.ts";
 export type { AllEndpoints, Endpoints, Log, S3Endpoint, ServerStatus, ServiceName } from "./types.ts";

@@ -17,6 +17,7 @@ import { endpointsOf } from "./endpoints.ts";
 import { InfraError } from "./exec.ts";
 import { withLock } from "./lock.ts";
 import { isS3Built } from "./native/s3.ts";
+import type { KafkaListeners } from "./native/server.ts";
 import { nativeServers } from "./native/servers.ts";
 import { makeNativeSet } from "./native/set.ts";
 import { canRunNatively, installMissing } from "./packages.ts";
@@ -43,6 +44,8 @@ export interface InfraOptions<S extends ServiceName> {
   readonly lifetime: "session" | "detached";
   /** For tests: nothing is synced to disk, and the folder is deleted at the end. Default false. */
   readonly ephemeral?: boolean;
+  /** Of a native broker for tests: further ways in. */
+  readonly kafkaListeners?: KafkaListeners;
   /** Ends a start that nobody wants any more: what it started is stopped again. */
   readonly signal?: AbortSignal | undefined;
   /** Gets a line per step: what is waited for, and how long. */
@@ -88,7 +91,7 @@ export async function startInfra<const S extends ServiceName>(options: InfraOpti
       };
       writeState(dir, state);
       if (state.mode === "native") await installMissing(services, cacheRoot(), log);
-      const set = makeSet(dir, state, services, log, options.signal);
+      const set = makeSet(dir, state, services, log, options);
       await set.start();
       const endpoints = endpointsOf(await findRunning(makeSet(dir, state, state.services, log)), state);
       writeEndpoints(dir, endpoints);
@@ -184,10 +187,10 @@ function makeSet(
   state: SetState,
   services: readonly ServiceName[],
   log: Log,
-  signal?: AbortSignal,
+  { kafkaListeners, signal }: Pick<InfraOptions<ServiceName>, "kafkaListeners" | "signal"> = {},
 ): ServerSet {
   const { ports, password, durable } = state;
-  const context = { dir, cacheDir: cacheRoot(), ports, password, durable, log, signal };
+  const context = { dir, cacheDir: cacheRoot(), ports, password, durable, kafkaListeners, log, signal };
   return state.mode === "native"
     ? makeNativeSet(context, nativeServers(context, services))
     : makeComposeSet(context, services);

@@ -24,7 +24,15 @@ export function kafkaServer(context: NativeContext): Server {
     rmSync(data, { recursive: true, force: true });
     const formatting = join(home, "format.properties");
     writeFileSync(formatting, serverProperties(context, fresh));
-    const tool = ["kafka.tools.StorageTool", "format", "--cluster-id", clusterId, "--config", formatting];
+    const tool = [
+      "kafka.tools.StorageTool",
+      "format",
+      "--cluster-id",
+      clusterId,
+      "--config",
+      formatting,
+      ...scram(context),
+    ];
     await exec(java, [...jvmFlags(128, logging), "-cp", classPath, ...tool]);
     renameSync(fresh, data);
   };
@@ -73,12 +81,22 @@ function jvmFlags(heap: number, logging: string): string[] {
   ];
 }
 
-function serverProperties({ ports }: NativeContext, data: string): string {
+function scram({ kafkaListeners }: NativeContext): string[] {
+  return Object.entries(kafkaListeners?.scramUsers ?? {}).flatMap(([name, password]) => [
+    "--add-scram",
+    `SCRAM-SHA-512=[name=${name},password=${password}]`,
+  ]);
+}
+
+function serverProperties({ kafkaListeners, ports }: NativeContext, data: string): string {
+  const listeners = [`PLAINTEXT://127.0.0.1:${ports.kafka}`, ...(kafkaListeners?.listeners ?? [])];
+  const more = Object.entries(kafkaListeners?.properties ?? {}).map(([name, value]) => `${name}=${value}\n`);
   return `process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:${ports.kafkaController}
-listeners=PLAINTEXT://127.0.0.1:${ports.kafka},CONTROLLER://127.0.0.1:${ports.kafkaController}
-advertised.listeners=PLAINTEXT://127.0.0.1:${ports.kafka}
+listeners=${[...listeners, `CONTROLLER://127.0.0.1:${ports.kafkaController}`].join(",")}
+advertised.listeners=${listeners.join(",")}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=${data}
@@ -104,7 +122,7 @@ log.cleaner.dedupe.buffer.size=8388608
 # Segments are preallocated index files of 10 MB each otherwise, times every test's partitions.
 log.index.size.max.bytes=1048576
 log.retention.hours=168
-`;
+${more.join("")}`;
 }
 
 const loggingProperties = `status=error

@@ -12,9 +12,21 @@ export interface NativeContext {
   readonly password: string;
   /** False for test sets: nothing is synced to disk, since the set is thrown away after the run. */
   readonly durable: boolean;
+  /** Of a test's broker, beside the plain one. */
+  readonly kafkaListeners?: KafkaListeners | undefined;
   readonly log: Log;
   /** Ends a start that nobody wants any more. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Further ways into the broker. */
+export interface KafkaListeners {
+  /** `SASL_SSL://127.0.0.1:9094`: their names are their protocols. */
+  readonly listeners: readonly string[];
+  /** Lines for the end of the broker's settings. */
+  readonly properties: Readonly<Record<string, string>>;
+  /** Who may come by SCRAM-SHA-512: name → password. */
+  readonly scramUsers: Readonly<Record<string, string>>;
 }
 
 export interface Ports {
