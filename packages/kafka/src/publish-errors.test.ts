@@ -17,6 +17,9 @@ describe("what a failed publish means", () => {
   it.each<[string, unknown, number, boolean]>([
     ["nobody to connect to", connection("ECONNREFUSED"), 3, true],
     ["no answer to a connect", connection("", "Connection timeout"), 3, true],
+    ["a broker signed by a stranger", connection("SELF_SIGNED_CERT_IN_CHAIN"), 3, true],
+    ["a certificate of another host", connection("ERR_TLS_CERT_ALTNAME_INVALID"), 3, true],
+    ["a login that is refused", Object.assign(new Error("no"), { name: "KafkaJSSASLAuthenticationError" }), 3, true],
     ["a connection that broke", connection("ECONNRESET"), 1, false],
     ["no answer to a request", Object.assign(new Error("late"), { name: "KafkaJSRequestTimeoutError" }), 1, false],
     ["an unknown topic", protocol("UNKNOWN_TOPIC_OR_PARTITION"), 0, true],

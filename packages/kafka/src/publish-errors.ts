@@ -18,6 +18,8 @@ const nothingWrittenTypes = new Set([
   "CLUSTER_AUTHORIZATION_FAILED",
 ]);
 const connectCodes = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
+/** The broker's certificate was refused: the handshake did not end, and nothing is sent before that. */
+const certificateCodes = /^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_|SELF_SIGNED_CERT_|UNABLE_TO_|ERR_TLS_CERT_)/;
 
 /**
  * Whether an attempt that failed like this certainly wrote nothing. In doubt, no. `partitions`: how many the request
@@ -31,7 +33,7 @@ export function wroteNothing(error: unknown, partitions: number): boolean {
   if (type !== undefined && nothingWrittenTypes.has(type)) return partitions <= 1;
   if (cause.name !== "KafkaJSConnectionError") return false;
   const code = "code" in cause ? String(cause.code) : "";
-  return connectCodes.has(code) || cause.message.startsWith("Connection timeout");
+  return connectCodes.has(code) || certificateCodes.test(code) || cause.message.startsWith("Connection timeout");
 }
 
 /** Errors that no waiting heals. */
