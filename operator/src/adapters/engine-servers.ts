@@ -2,7 +2,7 @@
 import { AppError } from "@pricing-engine/chassis/errors";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { retryTopic } from "@pricing-engine/contracts";
-import { withGroupTopics } from "@pricing-engine/kafka";
+import { type KafkaAccess, withGroupTopics } from "@pricing-engine/kafka";
 import { makePool } from "@pricing-engine/postgres";
 import { type GuardedRedis, makeRedis } from "@pricing-engine/redis";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -33,7 +33,7 @@ export interface EngineServers
 export interface EngineServersOptions {
   readonly namespace: string;
   readonly name: string;
-  readonly brokers: readonly string[];
+  readonly kafka: KafkaAccess;
   readonly admins: KafkaAdmins;
   readonly postgresUrl: string;
   readonly redisUrl: string;
@@ -44,7 +44,7 @@ export interface EngineServersOptions {
 export function makeEngineServers(options: EngineServersOptions): EngineServers {
   const { logger } = options;
   const prefix = `${options.namespace}.${options.name}.`;
-  const { admin, release } = options.admins.lend(options.brokers);
+  const { admin, release } = options.admins.lend(options.kafka);
   const redis = makeRedis({ url: options.redisUrl, logger, name: `${prefix}operator` });
   const pool = makePool({ url: options.postgresUrl, max: 2, applicationName: `${prefix}operator`, logger });
   return {

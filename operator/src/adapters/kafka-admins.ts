@@ -1,5 +1,5 @@
 import type { Logger } from "@pricing-engine/chassis/log";
-import { type KafkaAdmin, makeKafka, makeKafkaAdmin } from "@pricing-engine/kafka";
+import { type KafkaAccess, type KafkaAdmin, makeKafka, makeKafkaAdmin } from "@pricing-engine/kafka";
 
 export interface LentAdmin {
   readonly admin: KafkaAdmin;
@@ -7,26 +7,30 @@ export interface LentAdmin {
   release(): Promise<void>;
 }
 
-/** One client for each Kafka cluster, for all engines on it: connections do not grow with them. */
+/**
+ * One client for each Kafka cluster, for all engines that come to it with the same credentials: connections do not grow with
+ * engines, and nobody is let in on what another engine knows.
+ */
 export interface KafkaAdmins {
   /** Connects when first used. */
-  lend(brokers: readonly string[]): LentAdmin;
+  lend(access: KafkaAccess): LentAdmin;
 }
 
 export function makeKafkaAdmins(logger: Logger): KafkaAdmins {
   const open = new Map<string, { readonly admin: KafkaAdmin; users: number }>();
 
-  function openAdmin(brokers: readonly string[]): KafkaAdmin {
+  function openAdmin(access: KafkaAccess): KafkaAdmin {
     const part = logger.child({ part: "kafka" });
     return makeKafkaAdmin({
-      kafka: makeKafka({ brokers: [...brokers], clientId: "pricing-engine-operator", logger: part }),
+      kafka: makeKafka({ ...access, clientId: "pricing-engine-operator", logger: part }),
     });
   }
 
   return {
-    lend(brokers) {
-      const key = brokers.toSorted().join(",");
-      const shared = open.get(key) ?? { admin: openAdmin(brokers), users: 0 };
+    lend(access) {
+      const { brokers, sasl, tls = false } = access;
+      const key = JSON.stringify([brokers.toSorted(), tls, sasl?.mechanism, sasl?.username, sasl?.password]);
+      const shared = open.get(key) ?? { admin: openAdmin(access), users: 0 };
       open.set(key, shared);
       shared.users++;
       let isReleased = false;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { dnsLabel, duration, httpUrl, months, ratio, secretRef } from "./fields.ts";
+import { dnsLabel, duration, httpUrl, months, ratio, relation, secretRef } from "./fields.ts";
 
 export const image = z
   .strictObject({
@@ -29,6 +29,9 @@ export const kafka = z
   .strictObject({
     brokers: z.array(broker).min(1).max(50).describe("Bootstrap servers."),
     tls: z.boolean().default(false).describe("Connect with TLS."),
+    caSecretRef: secretRef(
+      "`ca.crt`, the certificates (PEM) that brokers are to be signed by. Without it: the authorities that Node trusts",
+    ).optional(),
     sasl: z
       .strictObject({
         mechanism: z.enum(["plain", "scram-sha-256", "scram-sha-512"]).describe("SASL mechanism."),
@@ -49,6 +52,10 @@ export const kafka = z
       .prefault({})
       .describe("Topics are made by the operator, prefixed `<namespace>.<name>.`."),
   })
+  .refine(
+    (value) => value.caSecretRef === undefined || value.tls,
+    relation(["tls", "caSecretRef"], "caSecretRef", "needs tls: true"),
+  )
   .describe("Kafka carries every command and event. May be left out in the local runtime.");
 
 export const postgres = z

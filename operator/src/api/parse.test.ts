@@ -106,6 +106,16 @@ describe("the resource", () => {
       'spec.pricing.policy.market[1].name: "a" is there twice',
     ],
     [
+      "a certificate authority without TLS",
+      { kafka: { brokers: ["k:9092"], caSecretRef: { name: "ca" } } },
+      "spec.kafka.caSecretRef: needs tls: true",
+    ],
+    [
+      "a mechanism that no client of ours knows",
+      { kafka: { brokers: ["k:9092"], sasl: { mechanism: "gssapi", secretRef: { name: "k" } } } },
+      'spec.kafka.sasl.mechanism: Invalid option: expected one of "plain"|"scram-sha-256"|"scram-sha-512"',
+    ],
+    [
       "a duration without a unit",
       { pricing: { cacheTtl: "60" } },
       'spec.pricing.cacheTtl: expected a duration such as "90s", "1h30m" or "0s"',

@@ -3,7 +3,9 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { infraStatus } from "@pricing-engine/hack/infra";
+import { resolveKafkaEnv } from "../adapters/kafka-access.ts";
 import { parseResource } from "../api/parse.ts";
+import { getSecretValue } from "../runtime/local/secrets.ts";
 import { findRunningOperator, type StateDir } from "../runtime/local/state-dir.ts";
 import { UserError } from "../runtime/local/user-error.ts";
 
@@ -32,5 +34,8 @@ async function findEngine(dir: StateDir): Promise<Record<string, string>> {
   const own = servers.find(({ service, running: runs }) => service === "kafka" && runs);
   const brokers = given ?? (own === undefined ? undefined : `127.0.0.1:${own.port}`);
   if (brokers === undefined) throw new UserError("Kafka does not run: npm run status shows why");
-  return { ENGINE_NAMESPACE: namespace, ENGINE_NAME: name, KAFKA_BROKERS: brokers };
+  const access = parsed.ok
+    ? resolveKafkaEnv(parsed.resource.spec, (secret, key) => getSecretValue(dir, parsed.secrets, secret, key))
+    : {};
+  return { ENGINE_NAMESPACE: namespace, ENGINE_NAME: name, KAFKA_BROKERS: brokers, ...access };
 }

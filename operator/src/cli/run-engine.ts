@@ -369,7 +369,7 @@ type Identity = Pick<AcceptedResource, "resource" | "secrets">;
 function findUnchangeable(before: Identity, after: Identity): string | undefined {
   const facts = ({ resource: { metadata, spec }, secrets }: Identity) => {
     const { name, namespace } = metadata;
-    const { brokers, sasl, tls } = spec.kafka ?? {};
+    const { brokers, caSecretRef, sasl, tls } = spec.kafka ?? {};
     const tokens = spec.ingest?.sources?.flatMap((source) =>
       source.secretRef ? [source.name, source.secretRef.name] : [],
     );
@@ -380,6 +380,7 @@ function findUnchangeable(before: Identity, after: Identity): string | undefined
       brokers,
       sasl,
       tls,
+      caSecretRef,
       primary,
       replica,
       spec.redis,

@@ -6,7 +6,12 @@ import { findJson } from "../runtime/local/atomic-file.ts";
 import { findLastOperator, type StateDir } from "../runtime/local/state-dir.ts";
 import { UserError } from "../runtime/local/user-error.ts";
 
-const connectionsSchema = z.object({ kafka: z.string(), postgres: z.string(), redis: z.string() });
+const connectionsSchema = z.object({
+  kafka: z.string(),
+  kafkaEnv: z.record(z.string(), z.string()).default({}),
+  postgres: z.string(),
+  redis: z.string(),
+});
 
 /** A command of a service, told where the engine that runs here has its servers. Returns its exit code. */
 export async function runServiceTool(
@@ -31,11 +36,12 @@ function findEngine(dir: StateDir): Record<string, string> {
     );
   }
   const [namespace = "", name = ""] = running.engine.split("/");
-  const { kafka, postgres, redis } = connections.data;
+  const { kafka, kafkaEnv, postgres, redis } = connections.data;
   return {
     ENGINE_NAMESPACE: namespace,
     ENGINE_NAME: name,
     KAFKA_BROKERS: kafka,
+    ...kafkaEnv,
     POSTGRES_URL: postgres,
     REDIS_URL: redis,
   };

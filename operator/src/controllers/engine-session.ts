@@ -225,7 +225,7 @@ export function makeEngineSession(first: KubeObject, deps: EngineSessionDeps): E
       const { resource } = parsed;
       const secrets = await readSecrets(resource);
       if (secrets === undefined) return { requeueAfterMs: missingSecretsEveryMs };
-      const connections = JSON.stringify([resource.spec.kafka, secrets.postgresUrl, secrets.redisUrl]);
+      const connections = JSON.stringify([secrets.kafka, secrets.postgresUrl, secrets.redisUrl]);
       if (running !== undefined && running.connections !== connections) await stop();
       // Leadership may have ended since.
       if (closed) return { requeueAfterMs: secretsEveryMs };

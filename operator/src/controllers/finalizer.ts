@@ -100,7 +100,7 @@ async function purge(
   const servers = makeEngineServers({
     namespace: engine.namespace,
     name: engine.name,
-    brokers: parsed.resource.spec.kafka?.brokers ?? [],
+    kafka: secrets.kafka,
     admins,
     postgresUrl: secrets.postgresUrl,
     redisUrl: secrets.redisUrl,

@@ -14,8 +14,6 @@ export function findNotImplemented(
   const found: NotImplemented[] = [];
   const say = (path: string, message: string) => found.push({ path, message });
 
-  if (spec.kafka?.tls === true) say("spec.kafka.tls", "processes connect to Kafka without TLS");
-  if (spec.kafka?.sasl !== undefined) say("spec.kafka.sasl", "processes connect to Kafka without SASL");
   if (spec.postgres?.replica !== undefined && spec.ingest === undefined) {
     say("spec.postgres.replica", "nothing reads from the replica");
   }

@@ -2,12 +2,15 @@
 import type { PricingEngine } from "../api/resource.ts";
 import type { EnvValue, Role } from "./plan.ts";
 
+type KafkaAccessValue = Extract<EnvValue, { from: "value" | "secret" }>;
+
 export function commonEnv({ metadata, spec }: PricingEngine): Record<string, EnvValue> {
   const { otlpEndpoint, sampleRatio } = spec.telemetry;
   return {
     ENGINE_NAMESPACE: value(metadata.namespace),
     ENGINE_NAME: value(metadata.name),
     KAFKA_BROKERS: { from: "connection", connection: "kafka" },
+    ...kafkaAccessEnv(spec),
     POSTGRES_URL: { from: "connection", connection: "postgres" },
     POSTGRES_POOL_SIZE: value(String(spec.postgres?.poolSize ?? 10)),
     REDIS_URL: { from: "connection", connection: "redis" },
@@ -15,6 +18,24 @@ export function commonEnv({ metadata, spec }: PricingEngine): Record<string, Env
     SIGNING_KEYS_FILE: { from: "file", file: "signing-keys" },
     TRACE_SAMPLE_RATIO: value(sampleRatio),
     ...(otlpEndpoint === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: value(otlpEndpoint) }),
+  };
+}
+
+/** What the brokers ask of whoever comes. Only what is asked for: the pods of other engines stay as they are. */
+export function kafkaAccessEnv({ kafka }: Pick<PricingEngine["spec"], "kafka">): Record<string, KafkaAccessValue> {
+  if (kafka === undefined) return {};
+  const { caSecretRef, sasl, tls } = kafka;
+  const secret = (name: string, key: string): KafkaAccessValue => ({ from: "secret", secret: name, key });
+  return {
+    ...(tls ? { KAFKA_TLS: value("true") } : {}),
+    ...(caSecretRef === undefined ? {} : { KAFKA_CA: secret(caSecretRef.name, "ca.crt") }),
+    ...(sasl === undefined
+      ? {}
+      : {
+          KAFKA_SASL_MECHANISM: value(sasl.mechanism),
+          KAFKA_SASL_USERNAME: secret(sasl.secretRef.name, "username"),
+          KAFKA_SASL_PASSWORD: secret(sasl.secretRef.name, "password"),
+        }),
   };
 }
 
@@ -37,6 +58,6 @@ export function prefixOf({ metadata }: PricingEngine): string {
   return `${metadata.namespace}.${metadata.name}.`;
 }
 
-export function value(text: string): EnvValue {
+export function value(text: string): Extract<EnvValue, { from: "value" }> {
   return { from: "value", value: text };
 }

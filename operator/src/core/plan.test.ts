@@ -198,9 +198,26 @@ describe("plan", () => {
   test("says what is asked for and not run", () => {
     const text = shop.replace("spec:\n", "spec:\n  deletionPolicy: Delete\n");
     expect(planOf(text).notImplemented.map(({ path }) => path)).toEqual(["spec.deletionPolicy"]);
-    const kafka = "  kafka: { brokers: [k:9092], tls: true, sasl: { mechanism: plain, secretRef: { name: k } } }\n";
-    const secured = planOf(shop.replace("spec:\n", `spec:\n${kafka}`));
-    expect(secured.notImplemented.map(({ path }) => path)).toEqual(["spec.kafka.tls", "spec.kafka.sasl"]);
+  });
+
+  test("every process that speaks to Kafka is told how, credentials by reference alone", () => {
+    const access =
+      "tls: true, caSecretRef: { name: ca }, sasl: { mechanism: scram-sha-512, secretRef: { name: login } }";
+    const secured = planOf(shop.replace("spec:\n", `spec:\n  kafka: { brokers: [k:9092], ${access} }\n`));
+    expect(secured.notImplemented).toEqual([]);
+    const speaking = secured.workloads.filter(({ env }) => "KAFKA_BROKERS" in env);
+    expect(speaking.map(({ role }) => role)).toEqual(expect.arrayContaining(["gateway", "pricing-worker"]));
+    for (const { env } of speaking) {
+      expect(env).toMatchObject({
+        KAFKA_TLS: { from: "value", value: "true" },
+        KAFKA_CA: { from: "secret", secret: "ca", key: "ca.crt" },
+        KAFKA_SASL_MECHANISM: { from: "value", value: "scram-sha-512" },
+        KAFKA_SASL_USERNAME: { from: "secret", secret: "login", key: "username" },
+        KAFKA_SASL_PASSWORD: { from: "secret", secret: "login", key: "password" },
+      });
+    }
+    const [plain] = planOf(shop).workloads;
+    expect(Object.keys(plain?.env ?? {}).filter((name) => name.startsWith("KAFKA"))).toEqual(["KAFKA_BROKERS"]);
   });
 
   test("says nothing of deletionPolicy where data goes with the resource", () => {

@@ -7,7 +7,7 @@ export { makeDeadLetter } from "./dead-letter-record.ts";
 export { type DeadLetter, type DeadLetterSummary, type DeadLetters, makeDeadLetters } from "./dead-letters.ts";
 export { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
 export type { GroupLook, GroupPartition } from "./group-look.ts";
-export { type Kafka, type KafkaOptions, makeKafka } from "./kafka.ts";
+export { type Kafka, type KafkaAccess, type KafkaOptions, kafkaAccessOf, makeKafka } from "./kafka.ts";
 export type { Message, Position } from "./message.ts";
 export { isKafkaOutage } from "./outage.ts";
 export { makeProducer, type OutgoingMessage, type Producer, type ProducerOptions } from "./producer.ts";

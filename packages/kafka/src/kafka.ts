@@ -1,3 +1,4 @@
+import type { KafkaVariables } from "@pricing-engine/chassis/config";
 import type { Logger } from "@pricing-engine/chassis/log";
 import kafkajs, { type Kafka as Client, type LogEntry } from "kafkajs";
 import { patchKafkajs } from "./kafkajs-patch.ts";
@@ -7,17 +8,34 @@ const { logLevel } = kafkajs;
 type SaslMechanism = "plain" | "scram-sha-256" | "scram-sha-512";
 type SaslOptions = { [M in SaslMechanism]: { mechanism: M; username: string; password: string } }[SaslMechanism];
 
-export interface KafkaOptions {
+/** Where a cluster is, and what it asks of whoever comes. */
+export interface KafkaAccess {
   /** `host:port` of one or more brokers. */
-  brokers: string[];
-  clientId: string;
-  tls?: boolean;
+  brokers: readonly string[];
+  /** `ca`: the certificates, PEM, that brokers are to be signed by; without it those that Node trusts. */
+  tls?: boolean | { ca: string };
   sasl?: SaslOptions;
+}
+
+export interface KafkaOptions extends KafkaAccess {
+  clientId: string;
   logger: Logger;
   /** Default 3,000. */
   connectionTimeoutMs?: number;
   /** Until a request without an answer fails; default 10,000. */
   requestTimeoutMs?: number;
+}
+
+/** What makes a client, of a process's variables. Their relations are checked where they are read (`completeKafka`). */
+export function kafkaAccessOf(config: KafkaVariables): KafkaAccess {
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password } = config;
+  return {
+    brokers: config.KAFKA_BROKERS,
+    tls: config.KAFKA_TLS && config.KAFKA_CA !== undefined ? { ca: config.KAFKA_CA } : config.KAFKA_TLS,
+    ...(mechanism === undefined || username === undefined || password === undefined
+      ? {}
+      : { sasl: { mechanism, username, password } }),
+  };
 }
 
 /** The way to one cluster. Opens nothing by itself. */
@@ -32,7 +50,7 @@ export function makeKafka(options: KafkaOptions): Kafka {
   const { brokers, clientId, tls = false, sasl, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
   const logger = options.logger.child({ component: "kafka" });
   const client = new kafkajs.Kafka({
-    brokers,
+    brokers: [...brokers],
     clientId,
     ssl: tls,
     ...(sasl === undefined ? {} : { sasl }),

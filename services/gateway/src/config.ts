@@ -1,4 +1,4 @@
-import { engineConfig } from "@pricing-engine/chassis/config";
+import { completeKafka, engineConfig } from "@pricing-engine/chassis/config";
 import { z } from "zod";
 
 /** Migrations run before Redis and the settings need to be there. */
@@ -22,6 +22,7 @@ const variables = z.object({
   /** Base URL of the orders api; absent: the engine takes no orders. */
   ORDERS_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** Takes the payments, and knows how far the stages of orders are behind. */
+  ...engineConfig.kafka,
   KAFKA_BROKERS: engineConfig.kafka.KAFKA_BROKERS.optional(),
   /** Holds the first admin key, as text. */
   ADMIN_KEY_FILE: z.string().optional(),
@@ -32,9 +33,11 @@ const variables = z.object({
     .transform((text) => text.split(",").map((origin) => origin.trim())),
 });
 
-export const configSchema = variables.refine(
-  ({ PAYMENT_URL, ORDERS_URL, KAFKA_BROKERS }) =>
-    (PAYMENT_URL ?? ORDERS_URL) === undefined || KAFKA_BROKERS !== undefined,
-  { path: ["KAFKA_BROKERS"], error: "is required with PAYMENT_URL and ORDERS_URL" },
-);
+export const configSchema = variables
+  .refine(
+    ({ PAYMENT_URL, ORDERS_URL, KAFKA_BROKERS }) =>
+      (PAYMENT_URL ?? ORDERS_URL) === undefined || KAFKA_BROKERS !== undefined,
+    { path: ["KAFKA_BROKERS"], error: "is required with PAYMENT_URL and ORDERS_URL" },
+  )
+  .superRefine(completeKafka);
 export type Config = z.infer<typeof configSchema>;

@@ -1,27 +1,29 @@
 import { readFileSync } from "node:fs";
-import { engineConfig, loadConfig } from "@pricing-engine/chassis/config";
+import { completeKafka, engineConfig, loadConfig } from "@pricing-engine/chassis/config";
 import { enginePrefix } from "@pricing-engine/contracts";
 import { z } from "zod";
 
 export const roles = ["poller", "worker", "api", "migrate", "rejected", "dlq"] as const;
 export type Role = (typeof roles)[number];
 
-const schema = z.object({
-  ...engineConfig.identity,
-  ...engineConfig.kafka,
-  ...engineConfig.postgres,
-  ...engineConfig.redis,
-  ...engineConfig.http,
-  ...engineConfig.process,
-  ...engineConfig.telemetry,
-  /** JSON `{"<source>": "<token>"}`, sent as bearer tokens. */
-  SOURCE_TOKENS_FILE: z.string().optional(),
-  /** Base URL of the pricing api, for sources whose zones become products. */
-  PRICING_URL: z.url({ protocol: /^https?$/ }).optional(),
-  /** A poller that is not heard of for so long has lost its sources. */
-  SOURCE_LEASE_MS: z.coerce.number().int().min(1000).default(15_000),
-  WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(4),
-});
+const schema = z
+  .object({
+    ...engineConfig.identity,
+    ...engineConfig.kafka,
+    ...engineConfig.postgres,
+    ...engineConfig.redis,
+    ...engineConfig.http,
+    ...engineConfig.process,
+    ...engineConfig.telemetry,
+    /** JSON `{"<source>": "<token>"}`, sent as bearer tokens. */
+    SOURCE_TOKENS_FILE: z.string().optional(),
+    /** Base URL of the pricing api, for sources whose zones become products. */
+    PRICING_URL: z.url({ protocol: /^https?$/ }).optional(),
+    /** A poller that is not heard of for so long has lost its sources. */
+    SOURCE_LEASE_MS: z.coerce.number().int().min(1000).default(15_000),
+    WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(4),
+  })
+  .superRefine(completeKafka);
 
 export type Config = z.infer<typeof schema> & { readonly prefix: string };
 
@@ -38,7 +40,9 @@ export function loadMigrationConfig(env: NodeJS.ProcessEnv): z.infer<typeof migr
   return loadConfig(migrationSchema, env);
 }
 
-const commandSchema = z.object({ ...engineConfig.identity, ...engineConfig.kafka, ...engineConfig.postgres });
+const commandSchema = z
+  .object({ ...engineConfig.identity, ...engineConfig.kafka, ...engineConfig.postgres })
+  .superRefine(completeKafka);
 
 export type CommandConfig = z.infer<typeof commandSchema> & { readonly prefix: string };
 

@@ -1,4 +1,4 @@
-import { engineConfig, loadConfig } from "@pricing-engine/chassis/config";
+import { completeKafka, engineConfig, loadConfig } from "@pricing-engine/chassis/config";
 import { enginePrefix } from "@pricing-engine/contracts";
 import { z } from "zod";
 import type { S3Place } from "./adapters/receipts-in-s3.ts";
@@ -48,10 +48,11 @@ function completeS3(config: z.infer<typeof schema>, context: z.RefinementCtx): v
   }
 }
 
-const commonSchema = schema.superRefine(completeS3);
-const apiSchema = schema.required({ PRICING_URL: true }).superRefine(completeS3);
+const commonSchema = schema.superRefine(completeS3).superRefine(completeKafka);
+const apiSchema = schema.required({ PRICING_URL: true }).superRefine(completeS3).superRefine(completeKafka);
 const fulfillmentSchema = schema
   .superRefine(completeS3)
+  .superRefine(completeKafka)
   .refine((config) => (config.RECEIPTS_S3_ENDPOINT ?? config.RECEIPTS_DIRECTORY) !== undefined, {
     path: ["RECEIPTS_DIRECTORY"],
     message: "either it or RECEIPTS_S3_ENDPOINT is required",
@@ -75,7 +76,7 @@ export function loadDatabaseConfig(env: NodeJS.ProcessEnv): z.infer<typeof datab
   return loadConfig(databaseSchema, env);
 }
 
-const deadLetterSchema = z.object({ ...engineConfig.identity, ...engineConfig.kafka });
+const deadLetterSchema = z.object({ ...engineConfig.identity, ...engineConfig.kafka }).superRefine(completeKafka);
 
 export function loadDeadLetterConfig(env: NodeJS.ProcessEnv): z.infer<typeof deadLetterSchema> & { prefix: string } {
   return withPrefix(loadConfig(deadLetterSchema, env));

@@ -1,4 +1,4 @@
-import { engineConfig, loadConfig } from "@pricing-engine/chassis/config";
+import { completeKafka, engineConfig, loadConfig } from "@pricing-engine/chassis/config";
 import { enginePrefix } from "@pricing-engine/contracts";
 import { z } from "zod";
 
@@ -28,11 +28,11 @@ const base = {
 };
 
 const apiSchema = z.object(base);
-const workerSchema = z.object({ ...base, ...engineConfig.kafka, ...processors });
+const workerSchema = z.object({ ...base, ...engineConfig.kafka, ...processors }).superRefine(completeKafka);
 const migrationSchema = z.object(engineConfig.postgres);
 const toolSchema = z.object({ ...engineConfig.postgres, ...processors });
 const releaseSchema = z.object({ ...engineConfig.identity, ...engineConfig.postgres });
-const deadLetterSchema = z.object({ ...engineConfig.identity, ...engineConfig.kafka });
+const deadLetterSchema = z.object({ ...engineConfig.identity, ...engineConfig.kafka }).superRefine(completeKafka);
 
 export type ApiConfig = z.infer<typeof apiSchema> & { readonly prefix: string };
 export type WorkerConfig = z.infer<typeof workerSchema> & { readonly prefix: string };

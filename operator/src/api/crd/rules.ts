@@ -67,6 +67,7 @@ const rules: readonly Amendment[] = [
     "duration(self.maxVerdictAge) > duration(self.probeInterval)",
     "maxVerdictAge must be longer than probeInterval",
   ),
+  rule("spec.kafka", "!has(self.caSecretRef) || self.tls", "caSecretRef needs tls: true"),
   rule("spec.orders.receipts", "has(self.s3) != has(self.directory)", "give exactly one of s3 and directory"),
   rule("spec", "!has(self.orders) || has(self.pricing)", "orders needs the pricing section"),
   rule("spec", "!has(self.orders) || has(self.payment)", "orders needs the payment section"),

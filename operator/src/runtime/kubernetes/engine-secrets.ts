@@ -3,6 +3,8 @@
  * the operator may not list Secrets, and again every minute: a change of one that pods read at their start rolls them.
  */
 import { createHash, randomBytes } from "node:crypto";
+import type { KafkaAccess } from "@pricing-engine/kafka";
+import { isCertificate, readKafkaAccess, resolveKafkaEnv } from "../../adapters/kafka-access.ts";
 import { kind, type PricingEngine } from "../../api/resource.ts";
 import { metadataOf, type ObjectContext } from "../../core/objects/naming.ts";
 import { adminKeyName, signingName, sourceTokensName } from "../../core/objects/pod.ts";
@@ -16,6 +18,7 @@ import { StillWaiting } from "../runtime.ts";
 export type EngineSecrets =
   | {
       readonly kind: "present";
+      readonly kafka: KafkaAccess;
       readonly postgresUrl: string;
       readonly redisUrl: string;
       /** Changes with any value that a pod reads at its start. */
@@ -39,6 +42,7 @@ export function findNeededSecrets({ spec }: PricingEngine): readonly Needed[] {
     ...need(spec.postgres?.primary.secretRef, "url"),
     ...need(spec.postgres?.replica?.secretRef, "url"),
     ...need(spec.redis?.secretRef, "url"),
+    ...need(spec.kafka?.caSecretRef, "ca.crt"),
     ...need(spec.kafka?.sasl?.secretRef, "username", "password"),
     ...need(spec.gateway?.adminKeySecretRef, "token"),
     ...(spec.payment?.processors ?? []).flatMap(({ secretRef }) => need(secretRef, "token")),
@@ -81,6 +85,9 @@ export async function readEngineSecrets(
   if (redisUrl !== "" && !hasProtocol(redisUrl, ["redis:", "rediss:"])) {
     problems.push(`Secret ${resource.spec.redis?.secretRef.name}: url is no redis:// URL`);
   }
+  const { caSecretRef } = resource.spec.kafka ?? {};
+  const ca = get(caSecretRef?.name ?? "", "ca.crt") ?? "";
+  if (ca !== "" && !isCertificate(ca)) problems.push(`Secret ${caSecretRef?.name}: ca.crt is no certificate in PEM`);
   if (problems.length > 0) return { kind: "missing", problems: [...new Set(problems)].sort() };
 
   const made = own === "ensured" ? await ensureOwnSecrets(kube, context, get).catch(orStillWaiting) : [];
@@ -89,7 +96,10 @@ export async function readEngineSecrets(
   const hash = createHash("sha256")
     .update(JSON.stringify([values, made]))
     .digest("hex");
-  return { kind: "present", postgresUrl, redisUrl, hash, get };
+  const access = resolveKafkaEnv(resource.spec, (secret, key) => get(secret, key) ?? "");
+  const brokers = resource.spec.kafka?.brokers ?? [];
+  const kafka = brokers.length === 0 ? { brokers } : readKafkaAccess(brokers.join(","), access);
+  return { kind: "present", kafka, postgresUrl, redisUrl, hash, get };
 }
 
 /** Returns what is in them that pods read at their start. */

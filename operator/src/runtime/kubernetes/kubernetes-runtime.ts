@@ -95,7 +95,7 @@ export function makeKubernetesRuntime(options: KubernetesRuntimeOptions): Kubern
   const servers = makeEngineServers({
     namespace,
     name,
-    brokers: resource.spec.kafka?.brokers ?? [],
+    kafka: secrets.kafka,
     admins: options.admins,
     postgresUrl: secrets.postgresUrl,
     redisUrl: secrets.redisUrl,

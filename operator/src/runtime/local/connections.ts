@@ -1,12 +1,16 @@
 import type { S3Endpoint } from "@pricing-engine/hack/infra";
+import { isCertificate, resolveKafkaEnv } from "../../adapters/kafka-access.ts";
 import type { Secrets } from "../../api/parse.ts";
 import type { PricingEngine } from "../../api/resource.ts";
 import type { Connection } from "../../core/plan.ts";
 import { getSecretValue } from "./secrets.ts";
 import type { StateDir } from "./state-dir.ts";
+import { UserError } from "./user-error.ts";
 
 /** Addresses, ready for an environment variable. */
 export type Connections = Readonly<Record<Connection, string>> & {
+  /** What gets a process into Kafka, as its variables. */
+  readonly kafkaEnv?: Readonly<Record<string, string>>;
   readonly replica?: string | undefined;
   /** Where receipts go when the resource does not say it. */
   readonly receipts?: ReceiptsStore;
@@ -42,8 +46,13 @@ export function resolveConnections(
   },
 ): Connections {
   const secret = (name: string) => getSecretValue(dir, secrets, name, "url");
+  const kafkaEnv = resolveKafkaEnv(spec, (name, key) => getSecretValue(dir, secrets, name, key));
+  if (kafkaEnv.KAFKA_CA !== undefined && !isCertificate(kafkaEnv.KAFKA_CA)) {
+    throw new UserError(`Secret ${spec.kafka?.caSecretRef?.name}: ca.crt is no certificate in PEM`);
+  }
   return {
     kafka: spec.kafka?.brokers.join(",") ?? infra.kafkaBrokers ?? "",
+    kafkaEnv,
     postgres: spec.postgres === undefined ? (infra.postgresUrl ?? "") : secret(spec.postgres.primary.secretRef.name),
     replica:
       spec.postgres === undefined

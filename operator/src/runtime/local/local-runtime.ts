@@ -6,6 +6,7 @@ import type { Logger } from "@pricing-engine/chassis/log";
 import type { Policy } from "@pricing-engine/contracts";
 import { checkPolicy, type PolicyVerdict } from "../../adapters/check-policy.ts";
 import { makeEngineServers } from "../../adapters/engine-servers.ts";
+import { readKafkaAccess } from "../../adapters/kafka-access.ts";
 import { makeKafkaAdmins } from "../../adapters/kafka-admins.ts";
 import { probeProcessor } from "../../adapters/probe-processor.ts";
 import { readSources } from "../../adapters/read-sources.ts";
@@ -66,7 +67,7 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
   const servers = makeEngineServers({
     namespace: options.namespace,
     name: options.name,
-    brokers: connections.kafka.split(","),
+    kafka: readKafkaAccess(connections.kafka, connections.kafkaEnv ?? {}),
     admins: makeKafkaAdmins(logger),
     postgresUrl: connections.postgres,
     redisUrl: connections.redis,

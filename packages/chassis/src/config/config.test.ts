@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { findDuration, parseDuration } from "./duration.ts";
-import { engineConfig } from "./engine-config.ts";
+import { completeKafka, engineConfig } from "./engine-config.ts";
 import { ConfigError, loadConfig, redactConfig } from "./load-config.ts";
 
 describe("durations", () => {
@@ -71,6 +71,37 @@ describe("loadConfig", () => {
       KAFKA_BROKERS: ["a:1", "b:2"],
       HTTP_PORT: 0,
       POSTGRES_POOL_SIZE: 10,
+    });
+  });
+
+  describe("of Kafka", () => {
+    const kafka = z.object(engineConfig.kafka).superRefine(completeKafka);
+    const brokers = { KAFKA_BROKERS: "a:1" };
+    const ca = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----";
+
+    it("asks for nothing where nothing is said", () => {
+      expect(loadConfig(kafka, brokers)).toEqual({ KAFKA_BROKERS: ["a:1"], KAFKA_TLS: false });
+    });
+
+    it("takes TLS, an authority and credentials", () => {
+      const access = { KAFKA_CA: ca, KAFKA_SASL_USERNAME: "u", KAFKA_SASL_PASSWORD: "p" };
+      const env = { ...brokers, ...access, KAFKA_TLS: "true", KAFKA_SASL_MECHANISM: "scram-sha-512" };
+      expect(loadConfig(kafka, env)).toEqual({ ...env, KAFKA_BROKERS: ["a:1"], KAFKA_TLS: true });
+    });
+
+    it.each([
+      [{ KAFKA_TLS: "yes" }, ["KAFKA_TLS"]],
+      [{ KAFKA_TLS: "true", KAFKA_CA: "s3cret" }, ["KAFKA_CA: must be certificates in PEM"]],
+      [{ KAFKA_CA: ca }, ["KAFKA_TLS: is required"]],
+      [{ KAFKA_CA: ca, KAFKA_TLS: "false" }, ["KAFKA_TLS: must be true with KAFKA_CA"]],
+      [{ KAFKA_SASL_MECHANISM: "gssapi" }, ["KAFKA_SASL_MECHANISM"]],
+      [{ KAFKA_SASL_MECHANISM: "plain" }, ["KAFKA_SASL_USERNAME: is required", "KAFKA_SASL_PASSWORD: is required"]],
+      [{ KAFKA_SASL_USERNAME: "u", KAFKA_SASL_PASSWORD: "s3cret" }, ["KAFKA_SASL_MECHANISM: is required"]],
+    ])("refuses %j", (env, problems) => {
+      const error = catching(() => loadConfig(kafka, { ...brokers, ...env }));
+      expect(error).toBeInstanceOf(ConfigError);
+      for (const problem of problems) expect(error.message).toContain(problem);
+      expect(error.message).not.toContain("s3cret");
     });
   });
 

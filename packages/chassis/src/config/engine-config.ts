@@ -15,6 +15,18 @@ export const engineConfig = {
       .string()
       .transform((text) => text.split(",").map((broker) => broker.trim()))
       .pipe(z.array(z.string().regex(/^[^\s:,]+:\d{1,5}$/, "must be host:port, comma-separated")).min(1)),
+    KAFKA_TLS: z
+      .enum(["true", "false"])
+      .default("false")
+      .transform((text) => text === "true"),
+    /** Certificates, PEM; absent: those that Node trusts. */
+    KAFKA_CA: z
+      .string()
+      .regex(/-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/, "must be certificates in PEM")
+      .optional(),
+    KAFKA_SASL_MECHANISM: z.enum(["plain", "scram-sha-256", "scram-sha-512"]).optional(),
+    KAFKA_SASL_USERNAME: z.string().optional(),
+    KAFKA_SASL_PASSWORD: z.string().optional(),
   },
   postgres: {
     POSTGRES_URL: urlOf("postgres:", "postgresql:"),
@@ -39,3 +51,25 @@ export const engineConfig = {
     LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal"]).default("info"),
   },
 } as const;
+
+/** What a process is told of Kafka, once it is read. */
+export type KafkaVariables = z.output<z.ZodObject<typeof engineConfig.kafka>>;
+
+/** Of a schema with the variables of Kafka: the relations between them, for `superRefine`. */
+export function completeKafka(
+  config: { readonly [Name in keyof KafkaVariables]?: KafkaVariables[Name] | undefined },
+  context: z.RefinementCtx,
+): void {
+  const refuse = (name: keyof typeof engineConfig.kafka, message: string) =>
+    context.addIssue({ code: "custom", path: [name], message });
+  if (config.KAFKA_CA !== undefined && config.KAFKA_TLS !== true) refuse("KAFKA_TLS", "must be true with KAFKA_CA");
+  const credentials = ["KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"] as const;
+  for (const name of credentials) {
+    if (config.KAFKA_SASL_MECHANISM !== undefined && config[name] === undefined) {
+      refuse(name, "is required with KAFKA_SASL_MECHANISM");
+    }
+    if (config.KAFKA_SASL_MECHANISM === undefined && config[name] !== undefined) {
+      refuse("KAFKA_SASL_MECHANISM", `is required with ${name}`);
+    }
+  }
+}

@@ -145,10 +145,11 @@ async function makePayment(
   const { PAYMENT_URL: url, KAFKA_BROKERS: brokers } = config;
   if (url === undefined || brokers === undefined) return undefined;
   // Only here: a gateway without payments needs no Kafka client in its memory.
-  const { makeKafka, makeProducer } = await import("@pricing-engine/kafka");
+  const { kafkaAccessOf, makeKafka, makeProducer } = await import("@pricing-engine/kafka");
   const upstream = makeUpstream({ url, name: "payment" });
   lifecycle.defer("payment connections", () => upstream.close());
-  const producer = makeProducer({ kafka: makeKafka({ brokers, clientId: `${prefix}gateway`, logger }) });
+  const access = kafkaAccessOf({ ...config, KAFKA_BROKERS: brokers });
+  const producer = makeProducer({ kafka: makeKafka({ ...access, clientId: `${prefix}gateway`, logger }) });
   lifecycle.defer("kafka producer", () => producer.close());
   const accept = makeAcceptPayment({
     producer,
@@ -168,10 +169,11 @@ async function makeOrders(
 ): Promise<OrdersDeps | undefined> {
   const { ORDERS_URL: url, KAFKA_BROKERS: brokers } = config;
   if (url === undefined || brokers === undefined) return undefined;
-  const { makeKafka, makeKafkaAdmin } = await import("@pricing-engine/kafka");
+  const { kafkaAccessOf, makeKafka, makeKafkaAdmin } = await import("@pricing-engine/kafka");
   const upstream = makeUpstream({ url, name: "orders" });
   lifecycle.defer("orders connections", () => upstream.close());
-  const admin = makeKafkaAdmin({ kafka: makeKafka({ brokers, clientId: `${prefix}gateway-lag`, logger }) });
+  const access = kafkaAccessOf({ ...config, KAFKA_BROKERS: brokers });
+  const admin = makeKafkaAdmin({ kafka: makeKafka({ ...access, clientId: `${prefix}gateway-lag`, logger }) });
   lifecycle.defer("kafka admin", () => admin.close());
   const parts = makeOrdersPressure({ admin, prefix, upstream });
   return { upstream, waiting: startPressureGauge({ parts, now: () => performance.now(), logger, lifecycle }) };

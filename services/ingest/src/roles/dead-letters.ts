@@ -1,11 +1,18 @@
 import type { Logger } from "@pricing-engine/chassis/log";
-import { makeDeadLetterCommand, makeDeadLetters, makeKafka, makeKafkaAdmin, makeProducer } from "@pricing-engine/kafka";
+import {
+  kafkaAccessOf,
+  makeDeadLetterCommand,
+  makeDeadLetters,
+  makeKafka,
+  makeKafkaAdmin,
+  makeProducer,
+} from "@pricing-engine/kafka";
 import type { CommandConfig } from "../config.ts";
 
 /** `dlq list|show|replay`; resolves with the exit code. */
 export async function runDeadLetters(args: string[], config: CommandConfig, logger: Logger): Promise<number> {
   const { prefix } = config;
-  const kafka = makeKafka({ brokers: config.KAFKA_BROKERS, clientId: "ingest-dlq", logger });
+  const kafka = makeKafka({ ...kafkaAccessOf(config), clientId: "ingest-dlq", logger });
   const admin = makeKafkaAdmin({ kafka });
   const producer = makeProducer({ kafka });
   try {

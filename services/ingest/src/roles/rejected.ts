@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import type { Logger } from "@pricing-engine/chassis/log";
-import { makeKafka, makeProducer } from "@pricing-engine/kafka";
+import { kafkaAccessOf, makeKafka, makeProducer } from "@pricing-engine/kafka";
 import { makePool, type Pool } from "@pricing-engine/postgres";
 import { digest } from "../adapters/digest.ts";
 import { encodeEvent, makePublishEvent } from "../adapters/event-publisher.ts";
@@ -65,7 +65,7 @@ async function retry(
   { pool, timezone, config, logger }: { pool: Pool; timezone: string; config: CommandConfig; logger: Logger },
   write: (line: string) => void,
 ): Promise<number> {
-  const kafka = makeKafka({ brokers: config.KAFKA_BROKERS, clientId: "ingest-rejected", logger });
+  const kafka = makeKafka({ ...kafkaAccessOf(config), clientId: "ingest-rejected", logger });
   const producer = makeProducer({ kafka });
   try {
     const publish = makePublishEvent(producer, config.prefix);

@@ -3,7 +3,7 @@ import type { Logger } from "@pricing-engine/chassis/log";
 import { startMetricsServer } from "@pricing-engine/chassis/metrics";
 import { startTelemetry } from "@pricing-engine/chassis/telemetry";
 import { type EngineSettings, engineSettingsSchema } from "@pricing-engine/contracts";
-import { type Kafka, makeKafka, makeProducer, type Producer } from "@pricing-engine/kafka";
+import { type Kafka, kafkaAccessOf, makeKafka, makeProducer, type Producer } from "@pricing-engine/kafka";
 import { makePool, type Pool } from "@pricing-engine/postgres";
 import { type GuardedRedis, makeRedis, watchSettings } from "@pricing-engine/redis";
 import type { Config } from "../config.ts";
@@ -64,7 +64,7 @@ export function openKafka(
   lifecycle: Lifecycle,
   logger: Logger,
 ): { kafka: Kafka; producer: Producer } {
-  const kafka = makeKafka({ brokers: config.KAFKA_BROKERS, clientId: name, logger });
+  const kafka = makeKafka({ ...kafkaAccessOf(config), clientId: name, logger });
   const producer = makeProducer({ kafka });
   lifecycle.defer("kafka producer", () => producer.close());
   return { kafka, producer };

@@ -3,7 +3,7 @@ import type { Logger } from "@pricing-engine/chassis/log";
 import { gauge, startMetricsServer } from "@pricing-engine/chassis/metrics";
 import { startTelemetry } from "@pricing-engine/chassis/telemetry";
 import { type EngineSettings, engineSettingsSchema } from "@pricing-engine/contracts";
-import { type Kafka, makeKafka, makeProducer, type Producer } from "@pricing-engine/kafka";
+import { type Kafka, kafkaAccessOf, makeKafka, makeProducer, type Producer } from "@pricing-engine/kafka";
 import { makeOutboxRelay, makePool, type Pool } from "@pricing-engine/postgres";
 import { makeRedis, watchSettings } from "@pricing-engine/redis";
 import { sink } from "../adapters/outbox-rows.ts";
@@ -61,7 +61,7 @@ export async function openResources(
     logger,
     lifecycle,
   });
-  const kafka = makeKafka({ brokers: config.KAFKA_BROKERS, clientId: name, logger });
+  const kafka = makeKafka({ ...kafkaAccessOf(config), clientId: name, logger });
   const producer = makeProducer({ kafka });
   lifecycle.defer("kafka producer", () => producer.close());
   return { pool, kafka, producer, settings: () => watch.current(), metricsPort };

@@ -6,6 +6,7 @@ import { startTelemetry } from "@pricing-engine/chassis/telemetry";
 import { engineSettingsSchema, groupName, topicName, topics } from "@pricing-engine/contracts";
 import {
   type Consumer,
+  kafkaAccessOf,
   makeKafka,
   makeKafkaAdmin,
   makeProducer,
@@ -87,7 +88,7 @@ export async function runWorker(
   const ticking = setInterval(() => control.tick(), tickMs);
   lifecycle.defer("traffic", () => clearInterval(ticking));
 
-  const kafka = makeKafka({ brokers: config.KAFKA_BROKERS, clientId: name, logger });
+  const kafka = makeKafka({ ...kafkaAccessOf(config), clientId: name, logger });
   const producer = makeProducer({ kafka });
   lifecycle.defer("kafka producer", () => producer.close());
   const admin = makeKafkaAdmin({ kafka });

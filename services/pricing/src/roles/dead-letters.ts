@@ -1,13 +1,21 @@
+import type { KafkaVariables } from "@pricing-engine/chassis/config";
 import type { Logger } from "@pricing-engine/chassis/log";
-import { makeDeadLetterCommand, makeDeadLetters, makeKafka, makeKafkaAdmin, makeProducer } from "@pricing-engine/kafka";
+import {
+  kafkaAccessOf,
+  makeDeadLetterCommand,
+  makeDeadLetters,
+  makeKafka,
+  makeKafkaAdmin,
+  makeProducer,
+} from "@pricing-engine/kafka";
 
 /** `dlq list|show|replay`; resolves with the exit code. */
 export async function runDeadLetters(
   args: string[],
-  config: { KAFKA_BROKERS: string[]; prefix: string },
+  config: KafkaVariables & { prefix: string },
   logger: Logger,
 ): Promise<number> {
-  const kafka = makeKafka({ brokers: config.KAFKA_BROKERS, clientId: "pricing-dlq", logger });
+  const kafka = makeKafka({ ...kafkaAccessOf(config), clientId: "pricing-dlq", logger });
   const admin = makeKafkaAdmin({ kafka });
   const producer = makeProducer({ kafka });
   try {
