@@ -28,11 +28,18 @@ export class KubeError extends Error {
 
 export const isNotFound = (error: unknown): boolean => error instanceof KubeError && error.status === 404;
 
-/** `Forbidden`, of a call that the API server refuses until a person allows it. */
-export const deniedReason = (error: unknown): string | undefined =>
-  error instanceof KubeError && error.status === 403 ? "Forbidden" : undefined;
+/** What we are to make is there, and is somebody else's. */
+export class NameTakenError extends Error {
+  override readonly name = "NameTakenError";
+}
 
-/** What is forbidden stays so until a person does something: no use in asking every other second. */
+/** `Forbidden`, of a call that the API server refuses until a person allows it; `NameTaken`, until a person renames one of the two. */
+export const deniedReason = (error: unknown): string | undefined => {
+  if (error instanceof NameTakenError) return "NameTaken";
+  return error instanceof KubeError && error.status === 403 ? "Forbidden" : undefined;
+};
+
+/** What is denied stays so until a person does something: no use in asking every other second. */
 export const deniedRetryMs = 30_000;
 
 /** Somebody else wrote since we read: read again. Not what a `create` says of a name that is taken. */

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import type { Manifest } from "../../core/objects/manifest.ts";
 import type { Kube } from "../../kube/client.ts";
+import { NameTakenError } from "../../kube/kube-error.ts";
 import { ownedFieldsOf } from "../../kube/owned-fields.ts";
 import { resourceTypeOf } from "../../kube/resource-types.ts";
 import type { KubeObject } from "../../kube/types.ts";
@@ -17,7 +18,11 @@ export interface Applied {
 }
 
 export interface Applier {
-  /** Resolves with what was applied; undefined when nothing had to be. */
+  /**
+   * Resolves with what was applied; undefined when nothing had to be.
+   *
+   * @throws NameTakenError when there is one of that name that is not the engine's.
+   */
   apply(manifest: Manifest): Promise<Applied | undefined>;
 }
 
@@ -33,7 +38,7 @@ interface Remembered {
 const cacheLagMs = 3_000;
 
 export function makeApplier(deps: {
-  readonly kube: Pick<Kube, "apply">;
+  readonly kube: Pick<Kube, "apply" | "find">;
   readonly cache: Pick<ObjectCache, "find">;
   readonly nowMs: () => number;
 }): Applier {
@@ -59,12 +64,24 @@ export function makeApplier(deps: {
     return ownedFieldsOf(seen) === before.owned ? undefined : "drifted";
   }
 
+  /** An apply would take it over, and with the engine it would be deleted. What has our labels is known by them. */
+  async function refuseForeign(manifest: Manifest): Promise<void> {
+    const { name, namespace, ownerReferences = [] } = manifest.metadata;
+    const found = await deps.kube.find(resourceTypeOf(manifest), name, namespace);
+    const owners = new Set(found?.metadata.ownerReferences?.map(({ uid }) => uid));
+    if (found === undefined || ownerReferences.some(({ uid }) => owners.has(uid))) return;
+    throw new NameTakenError(
+      `there is a ${manifest.kind} ${name} that is not this engine's: delete or rename it, or give the engine another name`,
+    );
+  }
+
   return {
     async apply(manifest) {
       const key = `${manifest.kind}/${manifest.metadata.namespace}/${manifest.metadata.name}`;
       const wanted = digestOf(manifest);
       const why = findReason(manifest, wanted, known.get(key));
       if (why === undefined) return undefined;
+      if (why === "made") await refuseForeign(manifest);
       const object = await deps.kube.apply(manifest);
       known.set(key, {
         wanted,
