@@ -40,7 +40,8 @@ function eventOf({ message, reason, status, type }: Condition, severity: KubeEve
 
 function isBad({ reason, type, status }: Condition): boolean {
   // A person has to give the right, or the name. What is not Ready for it says so by itself.
-  if ((reason === "Forbidden" || reason === "NameTaken") && status === "False" && type !== "Ready" && !quiet.has(type)) return true;
+  if ((reason === "Forbidden" || reason === "NameTaken") && status === "False" && type !== "Ready" && !quiet.has(type))
+    return true;
   switch (type) {
     case "Stalled":
       return status === "True";
