@@ -21,7 +21,8 @@ function rulesWithout(verb: string, resource: string): readonly Rule[] {
     if (!rule.resources.includes(resource)) return [rule];
     const others = rule.resources.filter((name) => name !== resource);
     const left = { ...rule, resources: [resource], verbs: rule.verbs.filter((name) => name !== verb) };
-    return others.length === 0 ? [left] : [{ ...rule, resources: others }, left];
+    const remaining = left.verbs.length === 0 ? [] : [left];
+    return others.length === 0 ? remaining : [{ ...rule, resources: others }, ...remaining];
   });
 }
 
