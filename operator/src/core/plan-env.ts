@@ -1,6 +1,6 @@
 /** What every process of ours is told. */
 import type { PricingEngine } from "../api/resource.ts";
-import type { EnvValue, Role } from "./plan.ts";
+import type { EnvValue } from "./plan.ts";
 
 type KafkaAccessValue = Extract<EnvValue, { from: "value" | "secret" }>;
 
@@ -40,18 +40,15 @@ export function kafkaAccessEnv({ kafka }: Pick<PricingEngine["spec"], "kafka">):
 }
 
 /**
- * How much memory Node and glibc may take, wherever the process runs (docs/decisions/0008). The young generation grows to 32 MB and more by
- * itself. 4 MB do for processes that work now and then; in the gateway a request's garbage would outlive its first collections and grow old:
- * twice the CPU per hit, and more memory, not less. glibc would keep up to eight heaps per core for threads that hardly allocate; and
- * pieces of 32 KB, which V8's compilers take and leave, would break up its one heap: they are mapped by themselves and go back at once.
+ * How much memory Node and glibc may take, wherever the process runs (docs/decisions/0008). The young generation would grow to 32 MB and more by
+ * itself. glibc would keep up to eight heaps per core for threads that hardly allocate; and pieces of 32 KB, which V8's compilers take and
+ * leave, would break up its one heap: they are mapped by themselves and go back at once.
  */
-export function memoryEnv(role: Role): Record<string, EnvValue> {
-  return {
-    NODE_OPTIONS: value(`--max-semi-space-size=${role === "gateway" ? 8 : 4}`),
-    MALLOC_ARENA_MAX: value("1"),
-    MALLOC_MMAP_THRESHOLD_: value("32768"),
-  };
-}
+export const memoryEnv: Readonly<Record<string, EnvValue>> = {
+  NODE_OPTIONS: value("--max-semi-space-size=4"),
+  MALLOC_ARENA_MAX: value("1"),
+  MALLOC_MMAP_THRESHOLD_: value("32768"),
+};
 
 /** Before every topic, group and Redis key of the engine. */
 export function prefixOf({ metadata }: PricingEngine): string {

@@ -132,7 +132,7 @@ export function plan(resource: PricingEngine, context: PlanContext): Plan {
   const settings = makeSettings(resource, context);
   const isPaused = (annotation: string) => metadata.annotations[annotation] === "true";
   const workloads = planWorkloads(resource, context).map((planned) => {
-    const workload = { ...planned, env: { ...memoryEnv(planned.role), ...planned.env } };
+    const workload = { ...planned, env: { ...memoryEnv, ...planned.env } };
     const { replicas: _number, scale: _limits, ...pod } = workload;
     const replicas = workload.exposure === "internal" ? (context.internalReplicas ?? 1) : workload.replicas;
     return { ...workload, replicas, podHash: digest(pod) };
