@@ -11,4 +11,5 @@ export { type Kafka, type KafkaAccess, type KafkaOptions, kafkaAccessOf, makeKaf
 export type { Message, Position } from "./message.ts";
 export { isKafkaOutage } from "./outage.ts";
 export { makeProducer, type OutgoingMessage, type Producer, type ProducerOptions } from "./producer.ts";
+export { runDeadLetters } from "./run-dead-letters.ts";
 export { type TopicSpec, withGroupTopics } from "./topic-spec.ts";

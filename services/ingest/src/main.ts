@@ -2,7 +2,6 @@ import { type Lifecycle, runMain } from "@pricing-engine/chassis/lifecycle";
 import { makeLogger } from "@pricing-engine/chassis/log";
 import { findRole, loadCommandConfig, loadIngestConfig, loadMigrationConfig, roles } from "./config.ts";
 import { runApi } from "./roles/api.ts";
-import { runDeadLetters } from "./roles/dead-letters.ts";
 import { migrate } from "./roles/migrate.ts";
 import { runPoller } from "./roles/poller.ts";
 import { runRejected } from "./roles/rejected.ts";
@@ -52,9 +51,10 @@ switch (role) {
     );
     break;
   case "dlq":
-    await runCommand("ingest-dlq", () =>
-      runDeadLetters(args.slice(1), loadCommandConfig(process.env), makeLogger({ name: "ingest-dlq", level: "warn" })),
-    );
+    await runCommand("ingest-dlq", async () => {
+      const { runDeadLetters } = await import("@pricing-engine/kafka");
+      return await runDeadLetters("ingest-dlq", args.slice(1), loadCommandConfig(process.env));
+    });
     break;
   case undefined:
     process.stderr.write(`usage: ingest ${roles.join("|")}\n`);

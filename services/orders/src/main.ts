@@ -2,7 +2,6 @@ import { type Lifecycle, runMain } from "@pricing-engine/chassis/lifecycle";
 import { makeLogger } from "@pricing-engine/chassis/log";
 import { findRole, loadApiConfig, loadDatabaseConfig, loadDeadLetterConfig, loadStageConfig, roles } from "./config.ts";
 import { runApi } from "./roles/api.ts";
-import { runDeadLetters } from "./roles/dead-letters.ts";
 import { migrate } from "./roles/migrate.ts";
 import { runStage } from "./roles/stage.ts";
 import { runTrace } from "./roles/trace.ts";
@@ -45,13 +44,10 @@ switch (role) {
     );
     break;
   case "dlq":
-    await runCommand("orders-dlq", () =>
-      runDeadLetters(
-        args.slice(1),
-        loadDeadLetterConfig(process.env),
-        makeLogger({ name: "orders-dlq", level: "warn" }),
-      ),
-    );
+    await runCommand("orders-dlq", async () => {
+      const { runDeadLetters } = await import("@pricing-engine/kafka");
+      return await runDeadLetters("orders-dlq", args.slice(1), loadDeadLetterConfig(process.env));
+    });
     break;
   case undefined:
     process.stderr.write(`usage: orders ${roles.join("|")}\n`);

@@ -11,7 +11,6 @@ import {
   roles,
 } from "./config.ts";
 import { runApi } from "./roles/api.ts";
-import { runDeadLetters } from "./roles/dead-letters.ts";
 import { runManualReview } from "./roles/manual-review.ts";
 import { migrate } from "./roles/migrate.ts";
 import { runReconcile } from "./roles/reconcile.ts";
@@ -63,13 +62,10 @@ switch (role) {
     await runCommand("payment-reviewed", () => runReviewed(args.slice(1), loadMigrationConfig(process.env), write));
     break;
   case "dlq":
-    await runCommand("payment-dlq", () =>
-      runDeadLetters(
-        args.slice(1),
-        loadDeadLetterConfig(process.env),
-        makeLogger({ name: "payment-dlq", level: "warn" }),
-      ),
-    );
+    await runCommand("payment-dlq", async () => {
+      const { runDeadLetters } = await import("@pricing-engine/kafka");
+      return await runDeadLetters("payment-dlq", args.slice(1), loadDeadLetterConfig(process.env));
+    });
     break;
   case undefined:
     process.stderr.write(`usage: payment ${roles.join("|")}\n`);

@@ -41,9 +41,8 @@ switch (role) {
     break;
   case "dlq":
     await runCommand("pricing-dlq", async () => {
-      const { runDeadLetters } = await import("./roles/dead-letters.ts");
-      const config = loadDeadLetterConfig(process.env);
-      return await runDeadLetters(args.slice(1), config, makeLogger({ name: "pricing-dlq", level: "warn" }));
+      const { runDeadLetters } = await import("@pricing-engine/kafka");
+      return await runDeadLetters("pricing-dlq", args.slice(1), loadDeadLetterConfig(process.env));
     });
     break;
   case undefined:
