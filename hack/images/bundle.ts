@@ -1,6 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
+import { escapeNonAscii } from "./ascii.ts";
 import { bundlePath, type ImageSpec } from "./catalog.ts";
 import { type Component, componentsOf, renderSbom } from "./sbom.ts";
 
@@ -42,7 +43,8 @@ export async function makeBundle(root: string, image: ImageSpec, version: string
     metafile: true,
     logLevel: "warning",
   });
-  escapeNonAscii(join(folder, bundlePath));
+  const code = join(folder, bundlePath);
+  writeFileSync(code, escapeNonAscii(readFileSync(code, "utf8")));
   for (const [from, to] of Object.entries(image.files)) {
     if (existsSync(join(root, from)))
       cpSync(join(root, from), join(folder, to), { recursive: true, dereference: true });
@@ -54,15 +56,6 @@ export async function makeBundle(root: string, image: ImageSpec, version: string
   writeFileSync(join(folder, "sbom.cdx.json"), renderSbom({ name: image.name, version }, components));
   cpSync(join(dirname(import.meta.filename), "Dockerfile"), join(folder, "Dockerfile"));
   return { folder, bytes: sizeOf(folder), components };
-}
-
-/** One character above U+007F, which esbuild leaves in patterns alone, and V8 keeps all of the source in two bytes a character. */
-function escapeNonAscii(path: string): void {
-  const escaped = readFileSync(path, "utf8").replaceAll(
-    /[^\0-\x7f]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-  writeFileSync(path, escaped);
 }
 
 function sizeOf(folder: string): number {

@@ -12,7 +12,7 @@ import {
   type Place,
 } from "./setup.ts";
 
-const { serviceAccounts, services } = resourceTypes;
+const { configMaps, serviceAccounts, services } = resourceTypes;
 
 let place: Place;
 
@@ -27,6 +27,8 @@ it("what is somebody else's by a name of ours is left alone, and said, until it 
   await makeSecrets(place);
   const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "shop", namespace } };
   await kube.create(serviceAccounts, account);
+  const settings = { metadata: { name: "shop-settings", namespace }, data: { theirs: "1" } };
+  await kube.create(configMaps, { apiVersion: "v1", kind: "ConfigMap", ...settings });
   const spec = { selector: { app: "theirs" }, ports: [{ port: 9999 }] };
   await kube.create(services, {
     apiVersion: "v1",
@@ -42,6 +44,10 @@ it("what is somebody else's by a name of ours is left alone, and said, until it 
   await eventually(async () => expect(await eventsOf(place, "NotSchemaReady")).toMatchObject([{ type: "Warning" }]));
   expect((await getObject(place, serviceAccounts, "shop")).metadata.ownerReferences).toBeUndefined();
 
+  await engineBecomes(place, ({ condition }) => condition("SettingsApplied")?.reason === "NameTaken");
+  expect((await getObject(place, configMaps, "shop-settings")).data).toEqual({ theirs: "1" });
+
+  await kube.delete(configMaps, "shop-settings", namespace);
   await kube.delete(serviceAccounts, "shop", namespace);
   const second = await engineBecomes(place, ({ condition }) => condition("WorkloadsAvailable")?.reason === "NameTaken");
   expect(second.condition("Ready")).toMatchObject({ status: "False" });

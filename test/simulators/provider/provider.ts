@@ -58,7 +58,7 @@ export async function startProvider(options: {
   }
 
   const server: Server = createServer((incoming, outgoing) => {
-    const [, kind, name = ""] = new URL(incoming.url ?? "/", "http://provider").pathname.split("/");
+    const [, kind, name = ""] = (incoming.url ?? "/").replace(/\?.*$/, "").split("/");
     const answered =
       kind === "feeds"
         ? serve(feedOf(name), incoming, outgoing)

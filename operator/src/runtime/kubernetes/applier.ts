@@ -6,11 +6,11 @@
 import { createHash } from "node:crypto";
 import type { Manifest } from "../../core/objects/manifest.ts";
 import type { Kube } from "../../kube/client.ts";
-import { NameTakenError } from "../../kube/kube-error.ts";
 import { ownedFieldsOf } from "../../kube/owned-fields.ts";
 import { resourceTypeOf } from "../../kube/resource-types.ts";
 import type { KubeObject } from "../../kube/types.ts";
 import type { ObjectCache } from "./object-cache.ts";
+import { refuseTaken } from "./refuse-taken.ts";
 
 export interface Applied {
   readonly object: KubeObject;
@@ -64,15 +64,9 @@ export function makeApplier(deps: {
     return ownedFieldsOf(seen) === before.owned ? undefined : "drifted";
   }
 
-  /** An apply would take it over, and with the engine it would be deleted. What has our labels is known by them. */
   async function refuseForeign(manifest: Manifest): Promise<void> {
-    const { name, namespace, ownerReferences = [] } = manifest.metadata;
-    const found = await deps.kube.find(resourceTypeOf(manifest), name, namespace);
-    const owners = new Set(found?.metadata.ownerReferences?.map(({ uid }) => uid));
-    if (found === undefined || ownerReferences.some(({ uid }) => owners.has(uid))) return;
-    throw new NameTakenError(
-      `there is a ${manifest.kind} ${name} that is not this engine's: delete or rename it, or give the engine another name`,
-    );
+    const { name, namespace } = manifest.metadata;
+    refuseTaken(manifest, await deps.kube.find(resourceTypeOf(manifest), name, namespace));
   }
 
   return {

@@ -14,6 +14,7 @@ import { resourceTypes } from "../../kube/resource-types.ts";
 import type { KubeObject } from "../../kube/types.ts";
 import type { SettingsHash } from "../runtime.ts";
 import type { ObjectCache } from "./object-cache.ts";
+import { refuseTaken } from "./refuse-taken.ts";
 
 export const settingsFile = "settings.json";
 const headSchema = z.object({ epoch: z.int().nonnegative() });
@@ -54,6 +55,7 @@ export function makeSettingsConfigMap(
   async function begin(): Promise<Term> {
     const { name, namespace } = place();
     const found = await kube.find(resourceTypes.configMaps, name, namespace);
+    refuseTaken({ kind: "ConfigMap", metadata: metadataOf(deps.context(), name) }, found);
     // Without Redis the ConfigMap's term has to do: should Redis know a later one, that comes out with the first push.
     const inRedis = await redis.guarded((client) => client.get(settingsKey(prefix))).catch(() => null);
     const epoch = Math.max(epochOf(found && textOf(found)), epochOf(inRedis)) + 1;
