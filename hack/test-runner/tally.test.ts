@@ -14,8 +14,14 @@ describe("tallyReport", () => {
       passed: 2,
       failed: 1,
       skipped: 2,
-      remarks: ["skipped: test 2", "skipped: test 3"],
+      remarks: ["failed: a.test.ts > test 1: no message", "skipped: test 2", "skipped: test 3"],
     });
+  });
+
+  it("names what failed, with the first line of why", () => {
+    const failed = { status: "failed", fullName: "a sum", failureMessages: ["Error: 1 is not 2\n    at here"] };
+    const report = { testResults: [{ name: "/src/a.test.ts", status: "failed", assertionResults: [failed] }] };
+    expect(tallyReport(report).remarks).toEqual(["failed: a.test.ts > a sum: Error: 1 is not 2"]);
   });
 
   it("counts a file that did not load as a failure", () => {

@@ -1,9 +1,11 @@
+import { basename } from "node:path";
+
 /** How the tests of a tier, or of several, ended. */
 export interface Tally {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
-  /** What failed or was skipped beyond what the tools print themselves. */
+  /** What failed or was skipped, a line each. */
   readonly remarks: readonly string[];
 }
 
@@ -12,7 +14,11 @@ export interface VitestReport {
   readonly testResults: readonly {
     readonly name: string;
     readonly status: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages?: readonly string[];
+    }[];
   }[];
 }
 
@@ -44,11 +50,19 @@ export function tallyReport(report: VitestReport): Tally {
         skipped: skipped.length,
         remarks: [
           ...(fileFailed ? [`failed outside of its tests: ${name}`] : []),
+          ...assertionResults
+            .filter((result) => result.status === "failed")
+            .map((result) => `failed: ${basename(name)} > ${result.fullName}: ${firstLine(result.failureMessages)}`),
           ...skipped.map(({ fullName }) => `skipped: ${fullName}`),
         ],
       };
     }),
   );
+}
+
+// A log that is cut at its top still says at its end what failed.
+function firstLine(messages: readonly string[] = []): string {
+  return (messages[0]?.split("\n", 1)[0] ?? "no message").slice(0, 300);
 }
 
 /** What a tier's end says beyond its report: a green report of a program that failed, or no test at all. */
