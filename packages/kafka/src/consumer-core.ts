@@ -38,7 +38,8 @@ export function startCore({ options, onWork, pump }: CoreOptions): Core {
   const settings = resolveSettings(options);
   const logger = options.logger.child({ group: groupId });
   const metrics = makeConsumerMetrics(groupId);
-  const retryTopics = new Set(settings.retry.attempts > 1 ? topics.map((topic) => retryTopic(topic, groupId)) : []);
+  // A single attempt that may become more needs them too, and what waits there outlives a change to one.
+  const retryTopics = new Set(settings.retry.attempts !== 1 ? topics.map((topic) => retryTopic(topic, groupId)) : []);
   let paused = false;
   let stopping: Promise<void> | undefined;
   let stopped = false;

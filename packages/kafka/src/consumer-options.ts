@@ -3,8 +3,8 @@ import type { Kafka } from "./kafka.ts";
 import type { Producer } from "./producer.ts";
 
 export interface RetryPolicy {
-  /** Attempts before a message is dead; the first one counts. Default 5. */
-  attempts?: number;
+  /** Attempts before a message is dead; the first one counts. One that may change is asked for at each failure. Default 5. */
+  attempts?: number | (() => number);
   /** Wait before the second attempt; doubles from there, with jitter. Default 1,000. */
   baseMs?: number;
   /** Default 60,000. */
@@ -86,6 +86,11 @@ export type Settings = Required<
   >
 > & { retry: Required<RetryPolicy> };
 
+/** How many there are now. */
+export function attemptsOf({ attempts }: Required<RetryPolicy>): number {
+  return typeof attempts === "number" ? attempts : attempts();
+}
+
 /** Fills in the defaults. Throws RangeError when two of the settings contradict each other. */
 export function resolveSettings(options: CommonOptions): Settings {
   const sessionTimeoutMs = options.sessionTimeoutMs ?? 10_000;
@@ -94,6 +99,7 @@ export function resolveSettings(options: CommonOptions): Settings {
   const maxWaitMs = options.maxWaitMs ?? Math.min(250, heartbeatIntervalMs);
   const watchdogMs = options.watchdogMs ?? sessionTimeoutMs + rebalanceTimeoutMs + 10_000;
   const retry = { attempts: 5, baseMs: 1_000, maxMs: 60_000, ...options.retry };
+  const attempts = attemptsOf(retry);
   const outageBackoff = options.outageBackoff ?? { baseMs: 100, maxMs: 5_000 };
   const maxBuffered = options.maxBuffered ?? 500;
   const relations: [boolean, string][] = [
@@ -101,7 +107,7 @@ export function resolveSettings(options: CommonOptions): Settings {
     [heartbeatIntervalMs * 3 <= sessionTimeoutMs, "three heartbeats must fit into sessionTimeoutMs"],
     [maxWaitMs <= sessionTimeoutMs / 3, "maxWaitMs must be at most a third of sessionTimeoutMs"],
     [watchdogMs > maxWaitMs * 2, "watchdogMs must be more than twice maxWaitMs"],
-    [Number.isInteger(retry.attempts) && retry.attempts >= 1, "retry.attempts must be an integer ≥ 1"],
+    [Number.isInteger(attempts) && attempts >= 1, "retry.attempts must be an integer ≥ 1"],
     [retry.baseMs <= retry.maxMs, "retry.baseMs must not exceed retry.maxMs"],
     [outageBackoff.baseMs <= outageBackoff.maxMs, "outageBackoff.baseMs must not exceed outageBackoff.maxMs"],
     [

@@ -1,7 +1,7 @@
 import { AppError } from "@pricing-engine/chassis/errors";
 import { deadLetterTopic, retryTopic } from "@pricing-engine/contracts";
 import { backoffMs } from "./backoff.ts";
-import type { RetryPolicy } from "./consumer-options.ts";
+import { attemptsOf, type RetryPolicy } from "./consumer-options.ts";
 import { failedAttempts, headerNames, originalPosition } from "./headers.ts";
 import type { RawHeaders, RawRecord } from "./message.ts";
 import type { OutgoingMessage } from "./producer.ts";
@@ -32,7 +32,7 @@ export function decideFailure(record: RawRecord, error: unknown, context: Failur
   const original = isCopy ? originalPosition(record) : record;
   const code = error instanceof AppError ? error.code : "internal";
   const final = error instanceof AppError && !error.retryable;
-  const outcome = final || attempts >= retry.attempts ? "dead" : "retry";
+  const outcome = final || attempts >= attemptsOf(retry) ? "dead" : "retry";
   const added: RawHeaders = {
     [headerNames.attempts]: String(attempts),
     [headerNames.originalTopic]: original.topic,

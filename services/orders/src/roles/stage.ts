@@ -44,7 +44,7 @@ export async function runStage(
   const resources = await openResources(name, config, lifecycle, logger);
   const { kafka, producer, settings, metricsPort } = resources;
   const groupId = groupName(config.prefix, name);
-  const retries = settings().orders.retries;
+  const retries = () => settings().orders.retries;
   const handle = makeHandler(stage, config, resources, { groupId, retries }, lifecycle, logger);
   if (stage === "payment") startSweeping(config, resources, lifecycle, logger);
   const consumer = runConsumer({
@@ -77,7 +77,7 @@ function makeHandler(
   stage: Stage,
   config: Config,
   { pool, producer, settings }: Resources,
-  { groupId, retries }: { groupId: string; retries: number },
+  { groupId, retries }: { groupId: string; retries: () => number },
   lifecycle: Lifecycle,
   logger: Logger,
 ): Handle {
@@ -88,7 +88,7 @@ function makeHandler(
       return (message) => {
         const { ref } = toCommand(message, "reserve");
         const deadLetter = (reason: string) => deadLetterRow(message, { groupId, code: "internal", reason });
-        return reserveStock(ref, { isLast: message.attempt >= retries, deadLetter });
+        return reserveStock(ref, { isLast: message.attempt >= retries(), deadLetter });
       };
     }
     case "payment": {
@@ -119,7 +119,7 @@ function makeHandler(
       return (message) => {
         const { ref } = toCommand(message, "notify");
         const deadLetter = (reason: string) => deadLetterRow(message, { groupId, code: "notification_failed", reason });
-        return notifyCustomer(ref, { isLast: message.attempt >= retries, deadLetter });
+        return notifyCustomer(ref, { isLast: message.attempt >= retries(), deadLetter });
       };
     }
     default:

@@ -13,6 +13,7 @@ import {
   withGroupTopics,
 } from "@pricing-engine/kafka";
 import { makePool, type Pool } from "@pricing-engine/postgres";
+import { makeRedis, pushSettings } from "@pricing-engine/redis";
 import { eventually, infra, makeTestEngine, type SpawnedService, spawnService } from "@pricing-engine/testkit";
 import { stages } from "../../src/config.ts";
 import { entryOf, makeEngineDatabase, silent } from "./database.ts";
@@ -56,6 +57,8 @@ export type RunningOrders = AsyncDisposable & {
   command(...args: string[]): Promise<{ code: number | null; output: string }>;
   /** Waits until no message and no row of an outbox waits for anybody, retries included. */
   idle(): Promise<void>;
+  /** Live settings of orders: what runs hears of them soon. */
+  change(orders: Record<string, unknown>): Promise<void>;
   /** Joins a group in the place of its stage, and does nothing of what is asked of it: those messages are lost. */
   lose(stage: Stage): { lost(): number; stop(): Promise<void> };
 };
@@ -119,6 +122,7 @@ export async function startOrders(options: EngineOptions = {}): Promise<RunningO
       payment: { routing: { maxHoldMs: 500 } },
     };
     await writeFile(settingsFile, JSON.stringify({ epoch: 1, revision: 1, settings }));
+    let revision = 1;
     const keys = join(folder, "keys.json");
     await writeFile(keys, JSON.stringify({ keys: [{ id: "k1", secret: Buffer.alloc(32, 7).toString("base64") }] }));
     const receipts = join(folder, "receipts");
@@ -253,6 +257,21 @@ export async function startOrders(options: EngineOptions = {}): Promise<RunningO
           const found = await waits();
           if (found.length > 0) throw new Error(`waiting: ${found.join(", ")}`);
         }, patience);
+      },
+      async change(changed) {
+        const redis = makeRedis({ url: infra().redisUrl, logger: silent, name: "orders-test" });
+        try {
+          await eventually(() => redis.isAvailable());
+          revision += 1;
+          const document = {
+            epoch: 1,
+            revision,
+            settings: { ...settings, orders: { ...settings.orders, ...changed } },
+          };
+          await pushSettings(redis, prefix, document);
+        } finally {
+          await redis.close();
+        }
       },
       lose(stage) {
         let lost = 0;
