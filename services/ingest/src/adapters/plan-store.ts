@@ -7,6 +7,16 @@ export interface StoredPlan extends ProductFacts {
   readonly everOnline: boolean;
   readonly products: boolean;
   readonly event: string;
+  /** Zones whose products pricing has beside those of the plan as it is now: the ones that are gone, or all while `products` is false. */
+  readonly handedZones: readonly CatalogZone[];
+}
+
+export interface PlanWrite {
+  readonly event: PlanEvent;
+  /** What `/search` shows. */
+  readonly json: string;
+  /** To be kept as {@link StoredPlan.handedZones}. */
+  readonly handedZones: readonly CatalogZone[];
 }
 
 /** The plans that are there, locked in the order of their ids. */
@@ -24,10 +34,11 @@ export async function lockPlans(tx: Tx, ids: readonly string[]): Promise<Readonl
       ever_online: boolean;
       products: boolean;
       event: string;
+      handed_zones: CatalogZone[] | null;
     }[]
   >`
     select id, base_plan_id, plan_id, title, (extract(epoch from starts_at) * 1000)::bigint as starts_ms,
-      (extract(epoch from ends_at) * 1000)::bigint as ends_ms, online, sold_out, ever_online, products, event
+      (extract(epoch from ends_at) * 1000)::bigint as ends_ms, online, sold_out, ever_online, products, event, handed_zones
     from ingest.plans where id = any(${[...ids]}::uuid[]) order by id for update`;
   return new Map(
     rows.map((row) => [
@@ -43,6 +54,7 @@ export async function lockPlans(tx: Tx, ids: readonly string[]): Promise<Readonl
         everOnline: row.ever_online,
         products: row.products,
         event: row.event,
+        handedZones: row.handed_zones ?? [],
       },
     ]),
   );
@@ -51,7 +63,7 @@ export async function lockPlans(tx: Tx, ids: readonly string[]): Promise<Readonl
 /** Inserts, or replaces what an earlier poll said. Returns the ids of those that were written. */
 export async function writePlans(
   tx: Tx,
-  writes: readonly { readonly event: PlanEvent; readonly json: string }[],
+  writes: readonly PlanWrite[],
   everOnline: ReadonlySet<string>,
 ): Promise<string[]> {
   const column = <T>(pick: (event: PlanEvent) => T): T[] => writes.map(({ event }) => pick(event));
@@ -59,7 +71,7 @@ export async function writePlans(
   const rows = await tx.sql<{ id: string }[]>`
     insert into ingest.plans as p (
       id, source, base_plan_id, plan_id, title, online, ever_online, sold_out, organizer_company_id, start_local, end_local,
-      starts_at, ends_at, sell_from, sell_to, event, products, content_hash, sequence)
+      starts_at, ends_at, sell_from, sell_to, event, products, content_hash, sequence, handed_zones)
     select * from unnest(
       ${column(({ id }) => id)}::uuid[], ${column(({ source }) => source)}::text[],
       ${column(({ plan }) => plan.basePlanId)}::text[], ${column(({ plan }) => plan.planId)}::text[],
@@ -71,13 +83,15 @@ export async function writePlans(
       ${column(({ plan }) => iso(plan.endsAtMs))}::text[]::timestamptz[], ${column(({ plan }) => iso(plan.sellFromMs))}::text[]::timestamptz[],
       ${column(({ plan }) => iso(plan.sellToMs))}::text[]::timestamptz[], ${writes.map(({ json }) => json)}::text[],
       ${column(({ products }) => String(products))}::text[]::boolean[],
-      ${column(({ contentHash }) => contentHash)}::text[], ${column(({ sequence }) => sequence)}::bigint[])
+      ${column(({ contentHash }) => contentHash)}::text[], ${column(({ sequence }) => sequence)}::bigint[],
+      ${writes.map(({ handedZones }) => (handedZones.length === 0 ? null : JSON.stringify(handedZones)))}::text[]::jsonb[])
     on conflict (id) do update set
       title = excluded.title, online = excluded.online, ever_online = p.ever_online or excluded.ever_online,
       sold_out = excluded.sold_out, organizer_company_id = excluded.organizer_company_id,
       start_local = excluded.start_local, end_local = excluded.end_local, starts_at = excluded.starts_at,
       ends_at = excluded.ends_at, sell_from = excluded.sell_from, sell_to = excluded.sell_to, event = excluded.event,
-      products = excluded.products, content_hash = excluded.content_hash, sequence = excluded.sequence, updated_at = now()
+      products = excluded.products, content_hash = excluded.content_hash, sequence = excluded.sequence,
+      handed_zones = excluded.handed_zones, updated_at = now()
     where excluded.sequence > p.sequence
     returning id`;
   return rows.map(({ id }) => id);

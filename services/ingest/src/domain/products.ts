@@ -1,9 +1,6 @@
 import type { CatalogPlan, CatalogZone, ProductImportLine } from "@pricing-engine/contracts";
 import { type Digest, productIdsOf } from "./identity.ts";
 
-/** The products of a plan as they were last handed to pricing. */
-export type KnownZone = CatalogZone;
-
 /** What of a plan its products show. */
 export type ProductFacts = Pick<
   CatalogPlan,
@@ -14,25 +11,35 @@ export type StockChange = { readonly productId: string; readonly stock: number }
 export type ProductChanges = {
   readonly writes: readonly ProductImportLine[];
   readonly stocks: readonly StockChange[];
+  /** Zones that the plan has no longer: should they come back, pricing must hear of it. */
+  readonly gone: readonly CatalogZone[];
 };
 
 const maxNameLength = 255;
 
+/** What pricing was last told of a plan. */
+export interface Handed {
+  /** Undefined: pricing's documents may be others by now, or there are none yet. */
+  readonly plan: ProductFacts | undefined;
+  /** As their products were made of them, those that are gone last; none: there were no products. */
+  readonly zones: readonly CatalogZone[];
+}
+
 /**
  * What pricing must hear when a plan changes: the products whose document is another one, and the stock of those whose capacity
- * changed. A zone that is gone has nothing left to sell. A plan whose products were never made has no `before`.
+ * changed. A zone that is gone has nothing left to sell.
  */
 export function diffProducts(
   digest: Digest,
   id: string,
   { source, currency }: { source: string; currency: string },
-  before: { readonly plan: ProductFacts; readonly zones: readonly KnownZone[] } | undefined,
+  before: Handed,
   plan: CatalogPlan,
 ): ProductChanges {
   const facts = planFacts(source, plan);
-  const beforeIds = before === undefined ? [] : productIdsOf(digest, id, before.zones);
-  const known = new Map(before?.zones.map((zone, index) => [beforeIds[index] ?? "", zone]));
-  const planChanged = before === undefined || fingerprint(before.plan) !== fingerprint(plan);
+  const beforeIds = productIdsOf(digest, id, before.zones);
+  const known = new Map(before.zones.map((zone, index) => [beforeIds[index] ?? "", zone]));
+  const planChanged = before.plan === undefined || fingerprint(before.plan) !== fingerprint(plan);
   const writes: ProductImportLine[] = [];
   const stocks: StockChange[] = [];
   productIdsOf(digest, id, plan.zones).forEach((productId, index) => {
@@ -47,7 +54,7 @@ export function diffProducts(
     if (old !== undefined && !sameStock) stocks.push({ productId, stock: zone.capacity });
   });
   for (const [productId, old] of known) if (old.capacity !== 0) stocks.push({ productId, stock: 0 });
-  return { writes, stocks };
+  return { writes, stocks, gone: [...known.values()].map((old) => ({ ...old, capacity: 0 })) };
 }
 
 /** Equal when nothing but zones differs in what products are made of. */

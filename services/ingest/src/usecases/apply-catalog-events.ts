@@ -1,4 +1,4 @@
-import type { CatalogEventData } from "@pricing-engine/contracts";
+import type { CatalogEventData, CatalogZone } from "@pricing-engine/contracts";
 import { appendOutbox, type OutboxRow, type Pool, type Tx, withTransaction } from "@pricing-engine/postgres";
 import { productRow, revisionRow } from "../adapters/outbox-rows.ts";
 import {
@@ -14,7 +14,7 @@ import { keepRejections } from "../adapters/rejection-store.ts";
 import { schemaName } from "../adapters/schema.ts";
 import type { Digest } from "../domain/identity.ts";
 import { newestPerPlan, type PlanEvent } from "../domain/newest.ts";
-import { diffProducts } from "../domain/products.ts";
+import { diffProducts, type Handed } from "../domain/products.ts";
 import { toSearchEvent } from "../domain/search-event.ts";
 
 export type ApplyCatalogEvents = (events: readonly CatalogEventData[]) => Promise<{ applied: number }>;
@@ -67,31 +67,37 @@ async function storePlans(
     tx,
     plans.map(({ id }) => id),
   );
-  const writes = plans.map((event) => ({ event, json: JSON.stringify(toSearchEvent(event.id, event.plan)) }));
+  const zonesBefore = await readZones(
+    tx,
+    plans.flatMap(({ id }) => (before.get(id)?.products === true ? id : [])),
+  );
+  const writes = plans.map((event) => {
+    const handed = handedOf(before.get(event.id), zonesBefore.get(event.id) ?? []);
+    const of = { source: event.source, currency: currency() };
+    const changes = event.products ? diffProducts(digest, event.id, of, handed, event.plan) : undefined;
+    const json = JSON.stringify(toSearchEvent(event.id, event.plan));
+    return { event, json, changes, handedZones: changes?.gone ?? handed.zones };
+  });
   const stored = new Set(await writePlans(tx, writes, everOnline));
   const turnedOnline = await markOnline(tx, [...everOnline]);
   const applied = writes.filter(({ event }) => stored.has(event.id));
-  const withProducts = applied.filter(({ event }) => event.products).map(({ event }) => event.id);
-  const zonesBefore = await readZones(
-    tx,
-    withProducts.filter((id) => before.get(id)?.products === true),
-  );
   await writeZones(
     tx,
     applied.map(({ event }) => event),
   );
 
-  const rows = applied.flatMap(({ event }) => {
-    if (!event.products) return [];
-    const old = before.get(event.id);
-    const known = old?.products === true ? { plan: old, zones: zonesBefore.get(event.id) ?? [] } : undefined;
-    const changes = diffProducts(digest, event.id, { source: event.source, currency: currency() }, known, event.plan);
-    if (changes.writes.length === 0 && changes.stocks.length === 0) return [];
+  const rows = applied.flatMap(({ event, changes }) => {
+    if (changes === undefined || (changes.writes.length === 0 && changes.stocks.length === 0)) return [];
     return [productRow(event, changes)];
   });
   const visible =
     turnedOnline > 0 || applied.some(({ event, json }) => showsDifferently(before.get(event.id), event, json));
   return { plans: applied.map(({ event }) => event), rows, visible };
+}
+
+function handedOf(old: StoredPlan | undefined, zones: readonly CatalogZone[]): Handed {
+  if (old === undefined) return { plan: undefined, zones: [] };
+  return { plan: old.products ? old : undefined, zones: [...zones, ...old.handedZones] };
 }
 
 function showsDifferently(old: StoredPlan | undefined, { plan }: PlanEvent, json: string): boolean {
