@@ -111,7 +111,7 @@ export function makePaymentStore({ pool, prefix, owner }: { pool: Pool; prefix: 
       );
       return rows.map(toPayment)[0];
     },
-    async findOpen(partitions, states, limit) {
+    async findOpen(partitions, states, limit, processor) {
       const found: Payment[] = [];
       for (const state of states) {
         // The state as text of the statement: only then does the planner see that the index of open rows holds them all.
@@ -121,6 +121,7 @@ export function makePaymentStore({ pool, prefix, owner }: { pool: Pool; prefix: 
           ({ sql }) => sql<Row[]>`
             select ${sql.unsafe(columns)} from payment.payments
             where state = ${sql.unsafe(`'${state}'`)} and topic_partition = any(${[...partitions]}::int[])
+              ${processor === undefined ? sql`` : sql`and processor = ${processor}`}
             order by attempts limit ${limit}`,
         );
         found.push(...rows.map(toPayment));

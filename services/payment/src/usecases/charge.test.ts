@@ -1,16 +1,18 @@
 import { describe, expect, it } from "vitest";
 import type { Outcome } from "../domain/outcome.ts";
 import type { Payment } from "../domain/payment.ts";
+import type { ProcessorName } from "../domain/processor.ts";
 import { makeCharger } from "./charge.ts";
 import { makeMemoryStore } from "./memory-store.ts";
 import type { PaymentStore, Processors, Traffic } from "./ports.ts";
 
-const makeTraffic = (tryRoute: Traffic["tryRoute"]): Traffic => ({
+const makeTraffic = (tryRoute: Traffic["tryRoute"], more: Partial<Traffic> = {}): Traffic => ({
   acquire: async (max) => Array.from({ length: max }, () => ({ processor: "default" as const, probe: false })),
   tryRoute,
   tryAt: (processor) => ({ processor, probe: false }),
   answered: () => undefined,
   giveBack: () => undefined,
+  ...more,
 });
 const clock = { nowMs: () => 1_000, monotonicMs: () => 0, sleep: () => Promise.resolve() };
 const charge = {
@@ -72,6 +74,38 @@ describe("the sweep", () => {
     await charger.sweep();
     expect(answers).toHaveLength(1);
     expect(rowOf(store.rows())).toMatchObject({ state: "sending", pinned: false, attempts: 2 });
+  });
+
+  it("asks again at one processor, however much waits for the other one, which is down", async () => {
+    const store = makeMemoryStore();
+    const { signal } = new AbortController();
+    let route: ProcessorName = "default";
+    let answers: Outcome = { kind: "unknown", reason: "timeout" };
+    const charger = makeCharger({
+      owner: "a",
+      store,
+      processors: { pay: async () => answers, refund: async () => "done" },
+      traffic: makeTraffic(() => undefined, {
+        acquire: async (max) => Array.from({ length: max }, () => ({ processor: route, probe: false })),
+        tryAt: (processor) => (processor === "default" ? undefined : { processor, probe: false }),
+      }),
+      clock,
+      signal,
+      sweepLimit: 3,
+    });
+    await charger.takeIn(
+      0,
+      Array.from({ length: 4 }, (_, index) => ({ ...charge, id: `default-${index}` })),
+      signal,
+    );
+    route = "fallback";
+    await charger.takeIn(0, [{ ...charge, id: "fallback" }], signal);
+    await charger.idle();
+    expect(store.rows().map(({ state }) => state)).toEqual(Array.from({ length: 5 }, () => "unknown"));
+    answers = { kind: "recorded", already: true };
+    await charger.sweep();
+    await charger.idle();
+    expect(store.rows().filter(({ state }) => state === "settled")).toMatchObject([{ id: "fallback" }]);
   });
 
   it("goes on while a refund hangs", async () => {

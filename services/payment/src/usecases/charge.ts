@@ -1,6 +1,6 @@
 import { AppError } from "@pricing-engine/chassis/errors";
 import { type Change, firstIntent, isLate, keyText, type Payment, type Step, step } from "../domain/payment.ts";
-import { otherProcessor, type ProcessorName } from "../domain/processor.ts";
+import { otherProcessor, type ProcessorName, processorNames } from "../domain/processor.ts";
 import type { Clock, Fence, Intent, PaymentStore, Processors, Slot, Traffic } from "./ports.ts";
 
 export type Charge = Pick<
@@ -19,7 +19,7 @@ export type ChargerDeps = {
   signal: AbortSignal;
   onSettled?: (payment: Payment, already: boolean) => void;
   onError?: (error: unknown, what: string) => void;
-  /** Rows that one sweep reads per state. */
+  /** Rows that one sweep reads per state, and per processor of those that only one can answer for. */
   sweepLimit?: number;
 };
 
@@ -247,10 +247,13 @@ export function makeCharger(deps: ChargerDeps): Charger {
       const fence = fenceOf(row);
       if (fence !== undefined) work.push(write(row, { kind: "orphaned" }, fence));
     }
-    for (const row of await store.findOpen(own, ["unknown"], sweepLimit)) {
-      const fence = fenceOf(row);
-      const slot = fence === undefined || row.processor === null ? undefined : traffic.tryAt(row.processor);
-      if (fence !== undefined && slot !== undefined) work.push(takeUp(row, { kind: "ask_again" }, slot, fence));
+    // Of each processor by itself: what one that is down still has to answer for must not keep out what the other one would answer.
+    for (const processor of processorNames) {
+      for (const row of await store.findOpen(own, ["unknown"], sweepLimit, processor)) {
+        const fence = fenceOf(row);
+        const slot = fence === undefined ? undefined : traffic.tryAt(processor);
+        if (fence !== undefined && slot !== undefined) work.push(takeUp(row, { kind: "ask_again" }, slot, fence));
+      }
     }
     let blocked = false;
     for (const row of await store.findOpen(own, ["waiting"], sweepLimit)) {

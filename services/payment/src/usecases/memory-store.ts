@@ -78,8 +78,13 @@ export function makeMemoryStore(): MemoryStore {
         return "applied";
       }),
     find: async (key) => rows.get(keyText(key)),
-    findOpen: async (partitions, states, limit) =>
-      open(partitions, ({ state }) => states.some((wanted) => wanted === state), limit),
+    findOpen: async (partitions, states, limit, processor) =>
+      open(
+        partitions,
+        (row) =>
+          states.some((wanted) => wanted === row.state) && (processor === undefined || row.processor === processor),
+        limit,
+      ),
     findRefunds: async (partitions, limit) =>
       open(partitions, ({ refund, state }) => refund === "requested" && state === "settled", limit),
     control: async (key, decide) => {

@@ -21,11 +21,12 @@ export type PaymentStore = {
   /** Compare-and-set on version, rollups and events included. Results in the order of writes. */
   apply(writes: readonly Write[]): Promise<WriteResult[]>;
   find(key: PaymentKey): Promise<Payment | undefined>;
-  /** Open rows of the partitions, those with the fewest attempts first. */
+  /** Open rows of the partitions, those with the fewest attempts first. `processor`: those alone that it was asked for last. */
   findOpen(
     partitions: readonly number[],
     states: readonly ("waiting" | "sending" | "unknown")[],
     limit: number,
+    processor?: ProcessorName,
   ): Promise<Payment[]>;
   /** Settled payments whose refund was asked for and not made, in any order. */
   findRefunds(partitions: readonly number[], limit: number): Promise<Payment[]>;

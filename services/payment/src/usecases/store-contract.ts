@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, it } from "vitest";
 import { firstIntent, type Payment, type Step, step } from "../domain/payment.ts";
+import type { ProcessorName } from "../domain/processor.ts";
 import { makeControlPayment } from "./control.ts";
 import type { ControlStore, Fence, Intent, PaymentStore, Write } from "./ports.ts";
 
@@ -48,6 +49,20 @@ export function describePaymentStore(open: () => Promise<{ store: PaymentStore &
     expect(await store.findOpen([1], ["sending"], 10)).toEqual([one.change.after]);
     expect(await store.findOpen([2], ["sending"], 10)).toEqual([]);
     expect(await store.findOpen([1], ["waiting", "unknown"], 10)).toEqual([]);
+  });
+
+  it("finds what is open at a processor behind any number that is open at the other one", async () => {
+    const { store, nowMs } = await open();
+    const fence = await claim(store, "a");
+    const at = (processor: ProcessorName): Intent => ({ change: firstIntent(payment(nowMs), processor, nowMs), fence });
+    const intents = [at("default"), at("default"), at("default"), at("fallback")];
+    await store.insert(intents);
+    await store.apply(intents.map(({ change: { after } }) => write(after, { kind: "orphaned" }, fence)));
+    const ids = async (...more: [ProcessorName?]) =>
+      (await store.findOpen([1], ["unknown"], 2, ...more)).map(({ id }) => id);
+    expect(await ids("fallback")).toEqual([intents[3]?.change.after.id]);
+    expect(await ids("default")).toHaveLength(2);
+    expect(await ids()).toHaveLength(2);
   });
 
   it("takes an id once, whatever comes with it later", async () => {
