@@ -390,7 +390,12 @@ describe("an explanation", () => {
     const id = entries[0]?.decision_id;
     const market = { final_price: entries[0]?.price, decision_id: id, steps: steps.slice(0, 2) };
     expect(await explain(`decision_id=${id}`)).toMatchObject(market);
-    expect((await send(`/api/v1/prices/other/explain?decision_id=${id}`)).status).toBe(400);
+    // A plain id fits the schema: that there is no such entry is a matter of what is stored.
+    for (const path of [`other/explain?decision_id=${id}`, `nope/explain?decision_id=${id}`]) {
+      const response = await send(`/api/v1/prices/${path}`);
+      expect([response.status, await response.json()]).toMatchObject([404, { code: "not_found" }]);
+    }
+    expect((await send(`/api/v1/prices/seat/explain?decision_id=${crypto.randomUUID()}`)).status).toBe(404);
   });
 
   it.each([

@@ -24,8 +24,8 @@ export function mountExplain(app: HttpApp, explainPrice: ExplainPrice): void {
         throw currencyNotSold(id, result.currency);
       case "unknown_decision":
         throw notADecision(id);
-      case "forgotten_decision":
-        throw new AppError("not_found", { detail: "the history no longer holds the price of that decision" });
+      case "unrecorded_decision":
+        throw new AppError("not_found", { detail: `the history of product "${id}" holds no price of that decision` });
       default:
         return assertNever(result);
     }

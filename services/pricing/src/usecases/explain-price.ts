@@ -20,8 +20,8 @@ export type ExplainResult =
   | { readonly kind: "currency_not_sold"; readonly currency: string }
   /** No key of ours signed it, or it is about another product. */
   | { readonly kind: "unknown_decision" }
-  /** The history no longer holds the market price that it was made from. */
-  | { readonly kind: "forgotten_decision" };
+  /** The product's history does not hold the market price that it was made from, or no longer. */
+  | { readonly kind: "unrecorded_decision" };
 
 export interface ExplainPrice {
   /** Why the price would be what it is now. */
@@ -40,7 +40,7 @@ export function makeExplainPrice(deps: ReadDeps): ExplainPrice {
   /** The history names its entries by plain ids: a market price belongs to no customer, so there is nothing to sign. */
   async function explainMarketPrice(productId: string, decisionId: string): Promise<ExplainResult> {
     const recorded = await query(pool, deadlineMs, (on) => findRecordedPrice(on, productId, { decisionId }));
-    if (recorded === undefined) return { kind: "unknown_decision" };
+    if (recorded === undefined) return { kind: "unrecorded_decision" };
     const { policyVersion, decidedAtMs, priceMinor: finalPriceMinor } = recorded;
     const { currency } = recorded.facts.product;
     const unchanged = { finalPriceMinor, currency, bindingRule: undefined, steps: [], shadow: [], skipped: [] };
@@ -84,7 +84,7 @@ export function makeExplainPrice(deps: ReadDeps): ExplainPrice {
           policy: (await policies.get(on, decision.policyVersion)).policy,
         };
       });
-      if (found === undefined) return { kind: "forgotten_decision" };
+      if (found === undefined) return { kind: "unrecorded_decision" };
       const { recorded, signalTtlMs, policy } = found;
       const { product, signals } = recorded.facts;
       const costMinor = currentCostMinor(product, signals, signalTtlMs, recorded.decidedAtMs);
