@@ -102,6 +102,12 @@ describe("refuses with the offending field, and never fails", () => {
         target: `/orders?cursor=${Buffer.from("2026-02-31T00:00:00.000Z ord_1").toString("base64url")}`,
         pointer: "?cursor",
       },
+      {
+        name: "a window the wrong way round",
+        method: "GET",
+        target: "/orders?from=2026-01-31T12:00:00Z&to=2026-01-31T12:59:59%2B01:00",
+        pointer: "?to",
+      },
       { name: "a year that is none", method: "GET", target: "/orders?from=0000-01-01T00:00:00Z", pointer: "?from" },
       { name: "no such order", method: "GET", target: "/orders/ord_nope", status: 404 },
       { name: "cancel of none", method: "POST", target: "/orders/ord_nope/cancel", status: 404 },

@@ -1,17 +1,11 @@
 import { z } from "zod";
 import { amount } from "./amount.ts";
-import { time, timeInput } from "./time.ts";
+import { beginsBeforeItEnds, time, timeInput, windowProblem } from "./time.ts";
 
 /** Query of `GET /api/v1/prices/{product_id}/history`, both ends inclusive. */
 export const historyQuery = z
   .strictObject({ from: timeInput.optional(), to: timeInput.optional() })
-  .refine(
-    (query) => query.from === undefined || query.to === undefined || Date.parse(query.from) <= Date.parse(query.to),
-    {
-      path: ["to"],
-      error: "must not be before from",
-    },
-  )
+  .refine(beginsBeforeItEnds, windowProblem)
   .meta({ id: "HistoryQuery" });
 export type HistoryQuery = z.infer<typeof historyQuery>;
 

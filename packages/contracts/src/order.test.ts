@@ -55,6 +55,14 @@ describe("orderListQuery", () => {
   );
 });
 
+it("orderListQuery refuses a window that ends before it begins", () => {
+  const window = (from: string, to: string) => orderListQuery.safeParse({ from, to }).error?.issues[0]?.path;
+  expect(window("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z")).toBeUndefined();
+  expect(window("2026-01-31T12:00:00+01:00", "2026-01-31T11:00:00Z")).toBeUndefined();
+  expect(window("2026-01-31T12:00:00.001Z", "2026-01-31T12:00:00Z")).toEqual(["to"]);
+  expect(window("2026-01-31T12:00:00Z", "2026-01-31T12:59:59+01:00")).toEqual(["to"]);
+});
+
 describe("inventoryInput", () => {
   it.each([{ delta: -3 }, { stock: 4, expected: 5 }])("takes %j", (body) => {
     expect(inventoryInput.parse(body)).toEqual(body);

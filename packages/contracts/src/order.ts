@@ -2,7 +2,7 @@ import { z } from "zod";
 import { amount, quantity, stock } from "./amount.ts";
 import { maxBatchItems } from "./price.ts";
 import { decisionId, productId, text } from "./text.ts";
-import { time, timeInput } from "./time.ts";
+import { beginsBeforeItEnds, time, timeInput, windowProblem } from "./time.ts";
 
 const id = text({ min: 1, max: 255 });
 
@@ -188,6 +188,7 @@ export const orderListQuery = z
       .optional()
       .meta({ description: "1 to 500. Default 100.", example: "100" }),
   })
+  .refine(beginsBeforeItEnds, windowProblem)
   .meta({ id: "OrderListQuery" });
 export type OrderListQuery = z.infer<typeof orderListQuery>;
 

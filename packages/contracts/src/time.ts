@@ -10,6 +10,14 @@ export const timeInput = z.iso
   .transform((value) => new Date(value).toISOString())
   .meta({ description: "RFC 3339 time with a zone.", example: "2026-01-31T12:00:00Z" });
 
+/** Of a query's window between two parsed times, each of which may be left out. */
+export function beginsBeforeItEnds({ from, to }: { from?: string | undefined; to?: string | undefined }): boolean {
+  return from === undefined || to === undefined || Date.parse(from) <= Date.parse(to);
+}
+
+/** Of a window that does not. */
+export const windowProblem = { path: ["to"], error: "must not be before from" };
+
 /** A time as we answer it: RFC 3339, UTC. */
 export const time = z
   .string()

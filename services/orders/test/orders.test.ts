@@ -141,6 +141,8 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
     expect((await list("status=rejected&limit=500")).status).toBe(200);
     expect((await list("status=lost")).status).toBe(400);
     expect((await list("cursor=bm90aGluZw")).status).toBe(400);
+    const backwards = await list("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z");
+    expect(backwards).toMatchObject({ status: 400, body: { errors: [{ pointer: "?to" }] } });
   });
 
   it("belongs to a tenant of any name, with keys and without", async () => {
