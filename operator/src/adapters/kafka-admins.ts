@@ -16,12 +16,16 @@ export interface KafkaAdmins {
   lend(access: KafkaAccess): LentAdmin;
 }
 
+/** Loops that were answered together come again together: some rounds a second for any number of engines. */
+const gatherLooksMs = 200;
+
 export function makeKafkaAdmins(logger: Logger): KafkaAdmins {
   const open = new Map<string, { readonly admin: KafkaAdmin; users: number }>();
 
   function openAdmin(access: KafkaAccess): KafkaAdmin {
     const part = logger.child({ part: "kafka" });
     return makeKafkaAdmin({
+      gatherLooksMs,
       kafka: makeKafka({ ...access, clientId: "pricing-engine-operator", logger: part }),
     });
   }

@@ -1,24 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
 import kafkajs, { type Admin } from "kafkajs";
 import { backoffMs } from "./backoff.ts";
-import { type GroupLook, lookAtGroup } from "./group-look.ts";
+import type { GroupLook, GroupPartition } from "./group-look.ts";
+import { makeGroupLooks } from "./group-looks.ts";
 import type { Kafka } from "./kafka.ts";
 import { isKafkaOutage, protocolErrorType } from "./outage.ts";
-import { lagOf, type TopicSpec, topicConfig } from "./topic-spec.ts";
-
-export interface PartitionLag {
-  topic: string;
-  partition: number;
-  /** The next offset that the group reads; undefined when it never committed. */
-  committed: bigint | undefined;
-  low: bigint;
-  high: bigint;
-  lag: bigint;
-}
+import { type TopicSpec, topicConfig } from "./topic-spec.ts";
 
 export interface GroupLag {
   total: bigint;
-  partitions: PartitionLag[];
+  partitions: GroupPartition[];
 }
 
 export interface KafkaAdmin {
@@ -27,8 +18,8 @@ export interface KafkaAdmin {
    * takes records when it resolves.
    */
   ensureTopics(specs: TopicSpec[]): Promise<void>;
-  groupLag(groupId: string, topics: string[]): Promise<GroupLag>;
-  /** The lag with who reads what. */
+  groupLag(groupId: string, topics: readonly string[]): Promise<GroupLag>;
+  /** Who reads what, and how far it is. Several at once go into the same requests. */
   groupLook(groupId: string, topics: readonly string[]): Promise<GroupLook>;
   /** Deletes the records that every one of the groups has committed; a partition that one never committed keeps all. */
   deleteCommittedRecords(topic: string, groupIds: string[]): Promise<void>;
@@ -43,8 +34,14 @@ export interface KafkaAdmin {
 const maxLeaderAttempts = 20;
 const leaderBackoff = { baseMs: 25, maxMs: 1_000 };
 
-/** One connection to the cluster for administration; opened by the first call. */
-export function makeKafkaAdmin({ kafka }: { kafka: Kafka }): KafkaAdmin {
+export interface KafkaAdminOptions {
+  kafka: Kafka;
+  /** How long a look at a group waits for others to be asked with it; default 0. */
+  gatherLooksMs?: number;
+}
+
+/** A connection to the cluster for administration and one for looks at groups; each opened by its first call. */
+export function makeKafkaAdmin({ kafka, gatherLooksMs }: KafkaAdminOptions): KafkaAdmin {
   const client = kafka.client.admin({ retry: { retries: 8, initialRetryTime: 100, maxRetryTime: 2_000 } });
   let connected: Promise<void> | undefined;
 
@@ -57,19 +54,7 @@ export function makeKafkaAdmin({ kafka }: { kafka: Kafka }): KafkaAdmin {
     return client;
   };
 
-  const offsetsOf = async (groupId: string, topic: string) => {
-    const admin = await connect();
-    const [committed, log] = await Promise.all([
-      admin.fetchOffsets({ groupId, topics: [topic] }),
-      admin.fetchTopicOffsets(topic),
-    ]);
-    const byPartition = new Map(committed.flatMap((one) => one.partitions.map((p) => [p.partition, BigInt(p.offset)])));
-    return log.map(({ partition, low, high }) => {
-      const offset = byPartition.get(partition);
-      const known = offset === undefined || offset < 0n ? undefined : offset;
-      return { topic, partition, committed: known, low: BigInt(low), high: BigInt(high) };
-    });
-  };
+  const looks = makeGroupLooks(kafka.client, gatherLooksMs);
 
   return {
     async ensureTopics(specs) {
@@ -87,20 +72,14 @@ export function makeKafkaAdmin({ kafka }: { kafka: Kafka }): KafkaAdmin {
       }
     },
     async groupLag(groupId, topics) {
-      const perTopic = await Promise.all(topics.map((topic) => offsetsOf(groupId, topic)));
-      const partitions = perTopic.flat().map((entry) => ({
-        ...entry,
-        lag: lagOf(entry.committed, entry.low, entry.high),
-      }));
+      const { partitions } = await looks.look(groupId, topics);
       return { partitions, total: partitions.reduce((sum, { lag }) => sum + lag, 0n) };
     },
-    async groupLook(groupId, topics) {
-      return await lookAtGroup(await connect(), groupId, topics);
-    },
+    groupLook: (groupId, topics) => looks.look(groupId, topics),
     async deleteCommittedRecords(topic, groupIds) {
-      const perGroup = await Promise.all(groupIds.map((groupId) => offsetsOf(groupId, topic)));
+      const perGroup = await Promise.all(groupIds.map((groupId) => looks.look(groupId, [topic])));
       const lowest = new Map<number, { below: bigint; low: bigint }>();
-      for (const { partition, committed = 0n, low } of perGroup.flat()) {
+      for (const { partition, committed = 0n, low } of perGroup.flatMap(({ partitions }) => partitions)) {
         const known = lowest.get(partition);
         lowest.set(partition, { low, below: known !== undefined && known.below < committed ? known.below : committed });
       }
@@ -123,6 +102,7 @@ export function makeKafkaAdmin({ kafka }: { kafka: Kafka }): KafkaAdmin {
       await (await connect()).deleteGroups([groupId]);
     },
     async close() {
+      await looks.close();
       if (connected === undefined) return;
       await connected.catch(() => undefined);
       await client.disconnect();

@@ -1,4 +1,4 @@
-import kafkajs, { type Admin, type GroupDescription } from "kafkajs";
+import kafkajs, { type GroupDescription } from "kafkajs";
 import { lagOf } from "./topic-spec.ts";
 
 export interface GroupPartition {
@@ -20,32 +20,21 @@ export interface GroupLook {
   partitions: GroupPartition[];
 }
 
-/** A group with its offsets and members, at about one moment. @throws when anything of it cannot be asked */
-export async function lookAtGroup(admin: Admin, groupId: string, topics: readonly string[]): Promise<GroupLook> {
-  const sorted = topics.toSorted();
-  const [{ groups }, offsets, logs] = await Promise.all([
-    admin.describeGroups([groupId]),
-    admin.fetchOffsets({ groupId, topics: sorted }),
-    Promise.all(sorted.map(async (topic) => ({ topic, log: await admin.fetchTopicOffsets(topic) }))),
-  ]);
-  const state = stateOf(groups.find((group) => group.groupId === groupId));
-  const readers = readersOf(groups.flatMap(({ members }) => members));
-  const committed = new Map(
-    offsets.flatMap(({ topic, partitions }) => partitions.map((one) => [`${topic}/${one.partition}`, one.offset])),
-  );
-  const partitions = logs.flatMap(({ topic, log }) =>
-    log
-      .toSorted((a, b) => a.partition - b.partition)
-      .map(({ partition, low: first, high: next }) => {
-        const key = `${topic}/${partition}`;
-        const offset = BigInt(committed.get(key) ?? -1);
-        const [low, high] = [BigInt(first), BigInt(next)];
-        const known = offset < 0n ? undefined : offset;
-        const memberId = state === "stable" ? readers.get(key) : undefined;
-        return { topic, partition, committed: known, low, high, lag: lagOf(known, low, high), memberId };
-      }),
-  );
-  return { state, partitions };
+/** Where a group is in one partition. */
+export type GroupOffsets = Pick<GroupPartition, "topic" | "partition" | "committed" | "low" | "high">;
+
+/** A group with its offsets and members, at about one moment. @param partitions by topic, then partition */
+export function makeGroupLook(group: GroupDescription | undefined, partitions: readonly GroupOffsets[]): GroupLook {
+  const state = stateOf(group);
+  const readers = readersOf(group?.members ?? []);
+  return {
+    state,
+    partitions: partitions.map(({ topic, partition, committed, low, high }) => ({
+      ...{ topic, partition, committed, low, high },
+      lag: lagOf(committed, low, high),
+      memberId: state === "stable" ? readers.get(`${topic}/${partition}`) : undefined,
+    })),
+  };
 }
 
 function stateOf(group: GroupDescription | undefined): GroupLook["state"] {

@@ -1,4 +1,4 @@
-export { type GroupLag, type KafkaAdmin, makeKafkaAdmin, type PartitionLag } from "./admin.ts";
+export { type GroupLag, type KafkaAdmin, makeKafkaAdmin } from "./admin.ts";
 export { type BatchConsumerOptions, type MessageBatch, runBatchConsumer } from "./batch-consumer.ts";
 export { type ConsumerOptions, runConsumer } from "./consumer.ts";
 export type { Consumer, ConsumerHealth, RetryPolicy } from "./consumer-options.ts";

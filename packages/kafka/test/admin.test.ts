@@ -1,5 +1,8 @@
 import { eventually, infra } from "@pricing-engine/testkit";
-import { describe, expect, it } from "vitest";
+import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
+import { describe, expect, it, vi } from "vitest";
+import type { GroupLook } from "../src/group-look.ts";
+import { makeKafkaAdmin } from "../src/index.ts";
 import { readTopic } from "../src/topic-reader.ts";
 import { makeBench, makeLatch } from "./support/bench.ts";
 
@@ -86,6 +89,47 @@ describe("admin", () => {
     await Promise.all([first.stop(), second.stop()]);
     const after = await look();
     expect([after.state, after.partitions.some(({ memberId }) => memberId !== undefined)]).toEqual(["empty", false]);
+  });
+
+  it("asks for many groups at once, and one that cannot be asked is its own trouble", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers, { partitions: 2 });
+    const { groupId, topic } = bench;
+    const admin = makeKafkaAdmin({ kafka: bench.kafka, gatherLooksMs: 20 });
+    const sent = vi.spyOn(RequestQueue.prototype, "push");
+    const looking = ["DescribeGroups", "OffsetFetch", "ListOffsets", "Metadata", "GroupCoordinator"];
+    const requests = () => sent.mock.calls.filter(([{ entry }]) => looking.includes(entry.apiName)).length;
+    try {
+      await bench.publish(6);
+      const names = Array.from({ length: 30 }, (_, index) => `${groupId}.${index}`);
+      const lookAtAll = () => Promise.all(names.map((name) => admin.groupLook(name, [topic])));
+      const totals = (looks: readonly GroupLook[]) =>
+        looks.map(({ partitions }) => partitions.reduce((sum, { lag }) => sum + lag, 0n));
+      expect(totals(await lookAtAll())).toEqual(names.map(() => 6n));
+      bench.consume({ handle: async () => {} });
+      const ours = () => admin.groupLook(groupId, [topic]);
+      await eventually(async () => expect(totals([await ours()])).toEqual([0n]));
+      await bench.publish(4);
+      // What was read is trusted for no longer than it is so.
+      await eventually(async () =>
+        expect((await ours()).partitions.reduce((sum, { high }) => sum + high, 0n)).toBe(10n),
+      );
+      await eventually(async () => expect(totals([await ours()])).toEqual([0n]));
+      const calm = requests();
+      await Promise.all(names.map(() => ours()));
+      expect(requests() - calm).toBeGreaterThan(0);
+      expect(requests() - calm).toBeLessThan(10);
+
+      const missing = admin.groupLook(groupId, [`${topic}.missing`]);
+      const [failed, ...others] = await Promise.allSettled([
+        missing,
+        ...names.map((name) => admin.groupLook(name, [topic])),
+      ]);
+      expect(failed?.status).toBe("rejected");
+      expect(others.map(({ status }) => status)).toEqual(names.map(() => "fulfilled"));
+    } finally {
+      sent.mockRestore();
+      await admin.close();
+    }
   });
 
   it("sees a group rebalance while a new member waits for one that is busy", async () => {

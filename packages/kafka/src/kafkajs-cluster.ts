@@ -1,0 +1,42 @@
+import type { Kafka as Client, GroupDescription } from "kafkajs";
+
+/** What kafkajs' clients stand on: several topics or groups in one request, which its own `Admin` asks for one by one. */
+export interface Cluster {
+  /** Those that `refreshMetadata` asks for. */
+  targetTopics: Set<string>;
+  connect(): Promise<void>;
+  disconnect(): Promise<void>;
+  refreshMetadata(): Promise<void>;
+  findTopicPartitionMetadata(topic: string): { partitionId: number }[];
+  findGroupCoordinatorMetadata(options: { groupId: string; coordinatorType: 0 }): Promise<{
+    coordinator: { nodeId: number };
+  }>;
+  findBroker(options: { nodeId: number }): Promise<Broker>;
+  /** One request for each broker that leads any of them. */
+  fetchTopicsOffset(
+    topics: { topic: string; partitions: { partition: number }[]; fromBeginning: boolean }[],
+  ): Promise<TopicOffsets[]>;
+}
+
+export interface TopicOffsets {
+  topic: string;
+  partitions: { partition: number; offset: string }[];
+}
+
+/** Its calls throw when any of what they ask for is refused. */
+export interface Broker {
+  describeGroups(options: { groupIds: readonly string[] }): Promise<{ groups: GroupDescription[] }>;
+  offsetFetch(options: { groupId: string; topics: { topic: string; partitions: { partition: number }[] }[] }): Promise<{
+    responses: TopicOffsets[];
+  }>;
+}
+
+/** kafkajs 2.2 has it behind a symbol. Opens nothing by itself. */
+export function makeCluster(client: Client): Cluster {
+  const symbol = Object.getOwnPropertySymbols(client).find(({ description }) => description === createCluster);
+  const make = symbol && (client as unknown as Record<symbol, (options: object) => Cluster>)[symbol];
+  if (make === undefined) throw new Error(`this kafkajs has no ${createCluster}`);
+  return make({ allowAutoTopicCreation: false });
+}
+
+const createCluster = "private:Kafka:createCluster";
