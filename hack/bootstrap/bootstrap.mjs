@@ -8,7 +8,7 @@ import { ensureWorkspace } from "./workspace.mjs";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
 /** Ends a process whose pipe on fd 3 breaks. */
-const guard = "./operator/src/runtime/local/child-guard.ts";
+const guard = "./operator/src/runtime/local/child-guard.mjs";
 
 /** What runs for each word after `main.mjs`, with the pinned Node and pnpm first on the PATH. */
 const commands = {

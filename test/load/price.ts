@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { startInfra } from "@pricing-engine/hack/infra";
 import { eventually, type SpawnedService, spawnService } from "@pricing-engine/testkit";
+import { makeBundles } from "../support/bundles.ts";
 import { productIdOf } from "../support/client.ts";
 import { type Engine, startEngine } from "../support/engine.ts";
 import { type Round, rssOf, runRound, type Spread, spreadOf, type Target } from "./measure.ts";
@@ -76,15 +77,6 @@ export async function benchPrice(scale: Scale, say: Say): Promise<readonly Row[]
   } finally {
     await infra.stop();
   }
-}
-
-/** What runs on Kubernetes: one file for each service. */
-async function makeBundles<const Name extends string>(names: readonly Name[]): Promise<Record<Name, string>> {
-  const root = fileURLToPath(new URL("../..", import.meta.url));
-  const maker = join(root, "hack", "images", "main.ts");
-  await promisify(execFile)(process.execPath, [maker, "--bundle-only", "--only", names.join(",")]);
-  const entries = names.map((name) => [name, join(root, ".run", "images", name, "src", "roles", "main.mjs")]);
-  return Object.fromEntries(entries) as Record<Name, string>;
 }
 
 async function measureDomain(say: Say): Promise<readonly Row[]> {

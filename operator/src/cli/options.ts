@@ -25,6 +25,8 @@ export interface LocalOptions {
   readonly scaleDownWindowMs: number | undefined;
   /** Where each look at the groups is written down with its decision; absolute. */
   readonly scalingJournal: string | undefined;
+  /** Where services lie bundled as in their images, each in a folder; absolute. Undefined: they run from sources. */
+  readonly bundles: string | undefined;
 }
 
 export const usage = `Usage: npm start -- [options]    npm stop    npm run status [-- --json]
@@ -68,6 +70,7 @@ export function parseLocalOptions(
     json: values.json ?? false,
     timeoutMs: number("--timeout", values.timeout ?? "180", 1, 86_400) * 1000,
     scaleDownWindowMs: duration("PE_SCALE_DOWN_WINDOW", env.PE_SCALE_DOWN_WINDOW),
+    bundles: env.PE_BUNDLES ? resolve(from, env.PE_BUNDLES) : undefined,
     scalingJournal: env.PE_SCALING_JOURNAL ? resolve(from, env.PE_SCALING_JOURNAL) : undefined,
   };
 }

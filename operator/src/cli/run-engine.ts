@@ -216,6 +216,7 @@ async function runWithServers(running: Running): Promise<void> {
     port: options.port,
     host: options.host,
     internalPorts,
+    bundles: options.bundles,
     getSecret: (name, key) => getSecretValue(dir, secrets, name, key),
     secretsHash: sha256(JSON.stringify([signingKeys, adminKey, sourceTokens])),
     logger: makeLogger({

@@ -1,16 +1,13 @@
-import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { promisify } from "node:util";
 import { eventually, type SpawnedService } from "@pricing-engine/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { makeBundles } from "../../../test/support/bundles.ts";
 import { resourceTypes } from "../../src/kube/resource-types.ts";
 import { createEngine, isReady, makePlace, makeSecrets, type Place, seeEngine } from "./setup.ts";
 
-const root = join(import.meta.dirname, "../../..");
 const names = Array.from({ length: 50 }, (_, index) => `engine-${index + 1}`);
 /** As the image and the chart set it. */
 const imageEnv = { NODE_ENV: "production", MALLOC_ARENA_MAX: "1", MALLOC_MMAP_THRESHOLD_: "32768" };
@@ -21,17 +18,10 @@ let processors: readonly object[];
 beforeAll(async () => {
   place = await makePlace();
   processors = await startProcessors();
-  const entry = await bundleOperator();
+  const { operator: entry } = await makeBundles(["operator"]);
   operator = await place.startOperator({ entry, access: "service-account", env: { ...imageEnv, LOG_LEVEL: "warn" } });
 });
 afterAll(() => place?.close());
-
-/** The operator as its image holds it. Resolves to its entry. */
-async function bundleOperator(): Promise<string> {
-  const args = ["hack/images/main.ts", "--only", "operator", "--bundle-only", "--tag", "test"];
-  await promisify(execFile)(process.execPath, args, { cwd: root, timeout: 60_000 });
-  return join(root, ".run/images/operator/src/roles/main.mjs");
-}
 
 /** Of both kinds, for any number of engines: the simulated ones allow one question in 5 s. */
 async function startProcessors(): Promise<readonly object[]> {

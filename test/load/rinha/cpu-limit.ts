@@ -86,8 +86,8 @@ function findNodeMemory(pid: number): { name: string; own: number; shared: numbe
   try {
     const [command = "", ...args] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
     if (!/\bnode$/.test(command)) return undefined;
-    const entry = args.findIndex((text) => text.endsWith("/main.ts"));
-    const service = /([\w-]+)\/src\/main\.ts$/.exec(args[entry] ?? "")?.[1] ?? "node";
+    const entry = args.findIndex((text) => /\/main\.m?[jt]s$/.test(text));
+    const service = /([\w-]+)\/src\/(?:roles\/)?main\.m?[jt]s$/.exec(args[entry] ?? "")?.[1] ?? "node";
     const sizes = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
     const bytesOf = (name: string): number =>
       Number(new RegExp(`^${name}: +(\\d+) kB$`, "m").exec(sizes)?.[1] ?? 0) * 1024;

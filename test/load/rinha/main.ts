@@ -20,6 +20,7 @@ import postgres from "postgres";
 import { z } from "zod";
 import { auditPayments, isClean, renderAudit } from "../../audit/payments.ts";
 import { findSummaryFaults, parseTales, pickWindows, readProcessor, readRows } from "../../audit/sources.ts";
+import { bundlesDir, makeBundles } from "../../support/bundles.ts";
 import { findFreePort } from "../../support/free-port.ts";
 import { limitCpu, type NodeMemory } from "./cpu-limit.ts";
 import { scoreRinha } from "./score.ts";
@@ -57,6 +58,8 @@ const resultSchema = z.object({
   maxMs: z.number(),
 });
 
+say("bundling the services as in their images");
+await makeBundles(["gateway", "payment"]);
 const limit = limitCpu(Number(values.cpus));
 say(limit === undefined ? "no cgroup can be made here: no CPU limit" : `limited to ${values.cpus} CPUs`);
 const outside = (command: readonly string[]): readonly string[] => limit?.outside(command) ?? command;
@@ -159,7 +162,7 @@ try {
   const target = `http://127.0.0.1:${port}`;
   const operator = path("../../../operator/src/main.ts");
   const flags = ["-f", file, "--state-dir", stateDir, "--port", String(port), "--no-demo"];
-  const engine = run([process.execPath, operator, "local", "start", ...flags]);
+  const engine = run([process.execPath, operator, "local", "start", ...flags], { PE_BUNDLES: bundlesDir });
   engine.stdout?.resume();
   closers.push(async () => {
     engine.kill("SIGTERM");

@@ -19,7 +19,7 @@ export function makeChildRecords(path: string): ChildRecords {
     try {
       writeFileAtomic(path, JSON.stringify([...records.values()]));
     } catch {
-      // A full disk: the children still follow their operator by the pipe (child-guard.ts).
+      // A full disk: the children still follow their operator by the pipe (child-guard.mjs).
     }
   };
   return {

@@ -18,7 +18,7 @@ import { makeChildRecords } from "./child-records.ts";
 import type { Connections } from "./connections.ts";
 import { readLines } from "./log-lines.ts";
 import type { ProcessTiming } from "./managed-process.ts";
-import { makeProcessSpecs, serviceEntry } from "./process-specs.ts";
+import { makeProcessSpecs } from "./process-specs.ts";
 import { makeReplicaCounts } from "./replica-counts.ts";
 import { makeSettingsWriter } from "./settings-writer.ts";
 import type { StateDir } from "./state-dir.ts";
@@ -34,6 +34,8 @@ export interface LocalRuntimeOptions {
   readonly host: string;
   /** Where pricing listens for the gateway: chosen once, so that it is the same after a restart. */
   readonly internalPorts: Readonly<Partial<Record<Role, number>>>;
+  /** Where services lie bundled as in their images; undefined: they run from sources. */
+  readonly bundles?: string | undefined;
   /** A value of a Secret that the resource names. @throws UserError when it is missing */
   getSecret(name: string, key: string): string;
   /** Changes when the keys that processes read at start did. */
@@ -86,8 +88,8 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
     ...Object.fromEntries(
       inherited.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
     ),
-    // Sources are stripped of their types once, not at each start.
-    NODE_COMPILE_CACHE: dir.compileCacheDir,
+    // Sources are stripped of their types once, not at each start. What it has read stays in memory.
+    ...(options.bundles === undefined ? { NODE_COMPILE_CACHE: dir.compileCacheDir } : {}),
     SHUTDOWN_GRACE_MS: String(graceMs),
     METRICS_PORT: "0",
   } as Record<string, string>;
@@ -110,7 +112,7 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
     claimDatabase: () => servers.claimDatabase(),
     async migrate(service) {
       const name = `${service}-migrate`;
-      const job = spawn(process.execPath, [serviceEntry(service), "migrate"], {
+      const job = spawn(process.execPath, [specs.entryOf(service), "migrate"], {
         env: {
           ...baseEnv,
           ENGINE_NAMESPACE: options.namespace,

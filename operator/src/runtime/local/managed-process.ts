@@ -68,7 +68,7 @@ export interface ManagedProcessDeps {
   onChange(): void;
 }
 
-const childGuard = fileURLToPath(new URL("./child-guard.ts", import.meta.url));
+const childGuard = fileURLToPath(new URL("./child-guard.mjs", import.meta.url));
 const readyFileSchema = z.object({ httpPort: z.int().optional(), metricsPort: z.int().optional(), pid: z.int() });
 const keptLines = 12;
 const pollReadyFileMs = 25;

@@ -1,22 +1,26 @@
 /** What a workload's processes are told, and how they are started. */
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { assertNever } from "@pricing-engine/chassis/errors";
 import type { EnvValue, Role, ServiceName, Workload } from "../../core/plan.ts";
 import type { LocalRuntimeOptions } from "./local-runtime.ts";
 import type { ProcessSpec } from "./managed-process.ts";
 
-export const serviceEntry = (service: ServiceName) => {
+function findEntry(service: ServiceName, bundles: string | undefined): string {
   const isSimulator = service === "processor" || service === "provider";
+  if (bundles !== undefined && !isSimulator) return join(bundles, service, "src/roles/main.mjs");
   const path = isSimulator ? `test/simulators/${service}/main.ts` : `services/${service}/src/main.ts`;
   return fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
-};
+}
 
 export interface ProcessSpecs {
   /** The `nth` copy of the workload, from 1. */
   toProcess(workload: Workload, nth: number): ProcessSpec;
   /** Undefined: a variable that is left out here. */
   resolve(value: EnvValue): string | undefined;
+  /** The file that runs a service. */
+  entryOf(service: ServiceName): string;
   /** Where an internal workload listens. */
   urlOf(role: Role): string;
 }
@@ -24,10 +28,11 @@ export interface ProcessSpecs {
 export function makeProcessSpecs(
   options: Pick<
     LocalRuntimeOptions,
-    "connections" | "dir" | "getSecret" | "host" | "internalPorts" | "port" | "secretsHash"
+    "bundles" | "connections" | "dir" | "getSecret" | "host" | "internalPorts" | "port" | "secretsHash"
   > & { readonly baseEnv: Readonly<Record<string, string>> },
 ): ProcessSpecs {
   const { connections, dir } = options;
+  const entryOf = (service: ServiceName) => findEntry(service, options.bundles);
   const urlOf = (role: Role): string => `http://127.0.0.1:${options.internalPorts[role] ?? 0}`;
 
   function resolve(value: EnvValue): string | undefined {
@@ -92,7 +97,7 @@ export function makeProcessSpecs(
     return {
       name,
       role: workload.role,
-      entry: serviceEntry(workload.service),
+      entry: entryOf(workload.service),
       args: [workload.argument],
       env,
       readyFile: dir.readyFile(name),
@@ -100,5 +105,5 @@ export function makeProcessSpecs(
     };
   }
 
-  return { toProcess, resolve, urlOf };
+  return { toProcess, resolve, entryOf, urlOf };
 }
