@@ -31,13 +31,20 @@ it("cancels that race with charges, refunds and fulfilment leave money, stock an
       },
       { timeoutMs: 60_000 },
     );
+  const breakDown = async (): Promise<void> => {
+    await configureProcessor(engine, "default", "failure", { failure: true });
+    // It comes back: a charge that it left without an answer is nobody else's, and would keep its order waiting for ever.
+    await delay(5_000);
+    await configureProcessor(engine, "default", "failure", { failure: false });
+  };
+  let breakdown: Promise<void> | undefined;
   const answers = await Promise.all(
     Array.from({ length: count }, async (_, nth) => {
       const order = anOrder("seat", { items: [{ product_id: "seat", quantity: 1 + (nth % 3) }] });
       await delay(Math.random() * 3_000);
       const { order_id } = await place(client, order);
       tales.set(String(order.idempotency_key), { told: "accepted", orderId: order_id });
-      if (nth === count / 2) await configureProcessor(engine, "default", "failure", { failure: true });
+      if (nth === count / 2) breakdown = breakDown();
       if (nth % 4 === 0) return { order_id, status: undefined };
       // Some as soon as they are charged, however long that takes on a busy machine; the others whenever it is.
       if (nth % 4 === 1) await charged(order_id);
@@ -46,7 +53,7 @@ it("cancels that race with charges, refunds and fulfilment leave money, stock an
       return { order_id, status };
     }),
   );
-  await configureProcessor(engine, "default", "failure", { failure: false });
+  await breakdown;
   await configureProcessor(engine, "default", "fault", { kind: "none", share: 0 });
 
   const audit = async () =>
