@@ -121,7 +121,11 @@ describe("a repeat", () => {
     expect(ids.size).toBe(1);
     expect(answers.filter((answer) => answer.headers["idempotent-replayed"] === "true")).toHaveLength(49);
 
+    const texts = new Set(answers.map(({ text }) => text));
+    expect(texts.size).toBe(1);
+
     const again = await post(client, order, headers);
+    expect(texts).toContain(again.text);
     expect([again.status, placedOf(again).order_id, again.headers["idempotent-replayed"]]).toEqual([
       202,
       [...ids][0],

@@ -91,6 +91,7 @@ export {
   placeOrderRequest,
   placeOrderResponse,
   tenantName,
+  tokensHeader,
 } from "./order.ts";
 export {
   type OrderChangeData,

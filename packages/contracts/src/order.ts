@@ -90,16 +90,20 @@ export const orderStatuses = [
 ] as const;
 export const orderStatus = z.enum(orderStatuses).meta({ example: "notified" });
 
+/** Header by which the gateway tells the orders api what is left of the tenant's bucket: it belongs to the answer that a repeat gets. */
+export const tokensHeader = "x-tokens-remaining";
+
+const tokens = z.number().min(0);
+
 /** What the orders api answers to a placed order. */
 export const placedOrder = z.object({
   order_id: orderId,
   status: z.literal("placed"),
   total: amount.meta({ example: "20.00" }),
   idempotency_key: idempotencyKey,
+  tokens_remaining: tokens.optional(),
 });
 export type PlacedOrder = z.infer<typeof placedOrder>;
-
-const tokens = z.number().min(0);
 
 /** … and what the gateway makes of it. */
 export const placeOrderResponse = placedOrder

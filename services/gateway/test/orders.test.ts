@@ -129,7 +129,12 @@ describe("an order that is taken", () => {
     expect(answer.headers.get("ratelimit")).toMatch(/^"tenant";r=1;/);
     const [{ headers, body } = { headers: {}, body: {} }] = asked;
     expect(body).toEqual(sent);
-    expect(headers).toMatchObject({ "x-tenant": "small", "x-auth-mode": "none", "idempotency-key": "from-header" });
+    expect(headers).toMatchObject({
+      "x-tenant": "small",
+      "x-auth-mode": "none",
+      "idempotency-key": "from-header",
+      "x-tokens-remaining": "1",
+    });
   });
 
   it("may belong to a tenant of any name", async () => {
@@ -153,6 +158,18 @@ describe("an order that is taken", () => {
     const answer = await post(order(), { "idempotency-key": "k" });
     expect(answer.headers.get("idempotent-replayed")).toBe("true");
     expect(await answer.json()).toHaveProperty("tokens_remaining");
+  });
+
+  it("is a replay: the answer is the first one's, what it says of tokens too; the headers tell of those of now", async () => {
+    const first = { ...placed, tokens_remaining: 4711 };
+    respond = (_, response) => {
+      response.writeHead(202, { "content-type": "application/json", "idempotent-replayed": "true" });
+      response.end(JSON.stringify(first));
+    };
+    const left = await tokensOf("default");
+    const answer = await post(order(), { "idempotency-key": "k" });
+    expect(await answer.json()).toEqual(first);
+    expect(answer.headers.get("ratelimit")).toContain(`"tenant";r=${left - 1};`);
   });
 
   it.each([409, 422, 503])("is refused by the service with %i: passed on as it is", async (status) => {

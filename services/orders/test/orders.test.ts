@@ -67,6 +67,13 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
     await orders.reaches(id, "notified");
     expect((await orders.recorded()).length).toBe(before + 1);
 
+    const withTokens = (tokens: string) =>
+      orders.call("POST", "/orders", body(), { "idempotency-key": "with tokens", "x-tokens-remaining": tokens });
+    const first = await withTokens("5");
+    expect(first.body.tokens_remaining).toBe(5);
+    expect((await withTokens("3")).body).toEqual(first.body);
+    await orders.reaches(String(first.body.order_id), "notified");
+
     const field = await orders.call("POST", "/orders", body({ idempotency_key: "repeated" }));
     expect(field).toMatchObject({ status: 409, body: { code: "order_exists", existing_order_id: id } });
     const other = await orders.call("POST", "/orders", body({ customer_id: "another" }), {

@@ -1,6 +1,12 @@
 import { AppError, assertNever } from "@pricing-engine/chassis/errors";
 import { addLogFields, checkBody, type HttpContext, type HttpEnv, readJson } from "@pricing-engine/chassis/http";
-import { encodeTenant, type GatewaySettings, ordersRequest, tenantHeader } from "@pricing-engine/contracts";
+import {
+  encodeTenant,
+  type GatewaySettings,
+  ordersRequest,
+  tenantHeader,
+  tokensHeader,
+} from "@pricing-engine/contracts";
 import type { Handler } from "hono";
 import type { PressureGauge } from "../adapters/pressure-gauge.ts";
 import { readAnswer, type Upstream, upstreamFault } from "../adapters/upstream.ts";
@@ -50,7 +56,7 @@ export function ordersRoute({ upstream, settings, takeToken, waiting }: OrdersRo
         }
         const tokensRemaining = await takeOrRefuse(c, takeToken, rateLimit, tenant);
         // With the header a repeat is answered as the first one was, so it may be us who repeats.
-        const answer = await ask(c, upstream, tenant, json, { repeatable: key.fromHeader });
+        const answer = await ask(c, upstream, tenant, json, { repeatable: key.fromHeader, tokensRemaining });
         return answer.status === 202 ? withTokens(answer, tokensRemaining) : passOn(answer);
       }
       default:
@@ -79,7 +85,7 @@ async function ask(
   upstream: Upstream,
   tenant: string,
   json: unknown,
-  { repeatable }: { repeatable: boolean },
+  { repeatable, tokensRemaining }: { repeatable: boolean; tokensRemaining?: number },
 ): Promise<Answer> {
   const key = c.req.header(idempotencyHeader);
   const { status, headers, body } = await upstream.request({
@@ -91,6 +97,7 @@ async function ask(
       "content-type": "application/json",
       [tenantHeader]: encodeTenant(tenant),
       ...(key === undefined ? {} : { [idempotencyHeader]: key }),
+      ...(tokensRemaining === undefined ? {} : { [tokensHeader]: String(tokensRemaining) }),
     },
     body: Buffer.from(JSON.stringify(json)),
     repeatable,
@@ -102,9 +109,10 @@ function passOn({ status, headers, body }: Answer): Response {
   return new Response(body, { status, headers });
 }
 
+/** As the service keeps it with the order's key; one that was kept without them gets those of now. */
 function withTokens({ status, headers, body }: Answer, tokensRemaining: number): Response {
   const placed = parseAnswer(body);
-  return new Response(JSON.stringify({ ...placed, tokens_remaining: tokensRemaining }), { status, headers });
+  return new Response(JSON.stringify({ tokens_remaining: tokensRemaining, ...placed }), { status, headers });
 }
 
 /** @throws AppError unavailable: what the service has done is as unknown as without an answer */

@@ -17,6 +17,8 @@ import {
   orderQuery,
   ordersRequest,
   type PlaceOrderRequest,
+  placedOrder,
+  tokensHeader,
 } from "@pricing-engine/contracts";
 import { z } from "zod";
 import type { Position } from "../adapters/order-reader.ts";
@@ -83,7 +85,7 @@ export function mountOrders(app: HttpApp, routes: OrderRoutes): void {
 
 async function place(c: HttpContext, request: PlaceOrderRequest, { placeOrder }: OrderRoutes): Promise<Response> {
   const { key, fromHeader } = keyOf(c, request.idempotency_key);
-  const result = await placeOrder(tenantOfOrder(c, request.tenant_id), key, request);
+  const result = await placeOrder(tenantOfOrder(c, request.tenant_id), key, request, tokensOf(c));
   if (result.kind === "other_body") {
     throw new AppError("idempotency_mismatch", { detail: "the key was used with another body" });
   }
@@ -95,6 +97,12 @@ async function place(c: HttpContext, request: PlaceOrderRequest, { placeOrder }:
     detail: `the key has placed the order ${answer.order_id}`,
     extensions: { existing_order_id: answer.order_id },
   });
+}
+
+/** What the gateway says is left; undefined for a call from inside. */
+function tokensOf(c: HttpContext): number | undefined {
+  const header = c.req.header(tokensHeader);
+  return header === undefined ? undefined : placedOrder.shape.tokens_remaining.safeParse(Number(header)).data;
 }
 
 /** The header wins over the field. @throws AppError validation_failed */

@@ -37,6 +37,8 @@ export type PlaceOrder = (
   tenantId: string,
   idempotencyKey: string,
   request: PlaceOrderRequest,
+  /** Of the tenant's bucket, when the gateway has taken one: kept with the answer. */
+  tokensRemaining?: number,
 ) => Promise<PlaceOrderResult>;
 
 interface Item {
@@ -69,7 +71,7 @@ export function makePlaceOrder(
     patienceMs,
     maxItems: 64,
   });
-  return async (tenantId, key, request) => {
+  return async (tenantId, key, request, tokensRemaining) => {
     const bodyHash = hashOf(request);
     const known = await findKey({ tenantId, key });
     if (known !== undefined) return repeat(known, bodyHash);
@@ -97,6 +99,7 @@ export function makePlaceOrder(
       status: "placed",
       total: formatMinor(total.totalMinor, currency),
       idempotency_key: key,
+      ...(tokensRemaining === undefined ? {} : { tokens_remaining: tokensRemaining }),
     };
     const { commands, state } = placeOrder(total.amountMinor);
     const claim = { tenantId, key, bodyHash, orderId: order.orderId, answer: JSON.stringify(answer) };
