@@ -43,6 +43,24 @@ describe("traffic", () => {
     expect(traffic.tryRoute()).toEqual({ processor: "fallback", probe: false });
   });
 
+  it.each([
+    [1_400, "default"],
+    [1_600, "fallback"],
+  ])("sends a burst, whose calls take %i ms at the default, to the %s behind its first calls", (tookMs, processor) => {
+    const { traffic, advance } = open();
+    traffic.setBacklog({ payments: 300, arrivalPerSecond: 300, oldestAcceptedAtMs: 0 });
+    const take = () => Array.from({ length: 300 }, () => traffic.tryRoute()).filter((slot) => slot !== undefined);
+    const first = take();
+    expect(first.length).toBeGreaterThan(1);
+    expect(new Set(first.map((slot) => slot.processor))).toEqual(new Set(["default"]));
+    advance(tookMs);
+    for (const slot of first) traffic.answered(slot, recorded, tookMs);
+    traffic.tick();
+    const rest = take();
+    expect(rest.length).toBeGreaterThan(1);
+    expect(new Set(rest.map((slot) => slot.processor))).toEqual(new Set([processor]));
+  });
+
   it("leaves a fallback that failed alone while the default will do", () => {
     const { traffic, advance, call } = open();
     for (let count = 0; count < 5; count += 1) call("fallback", refused, 1);
