@@ -4,6 +4,7 @@ export { type MigrationOptions, runMigrations } from "./migrations.ts";
 export { appendOutbox, type OutboxRow } from "./outbox/append.ts";
 export { outboxDdl } from "./outbox/ddl.ts";
 export type { Sink } from "./outbox/deliver.ts";
+export { exposeOutbox } from "./outbox/metrics.ts";
 export type { PendingRow } from "./outbox/port.ts";
 export { makeOutboxRelay, type OutboxRelay, type OutboxRelayOptions, type SinkHealth } from "./outbox/relay.ts";
 export {

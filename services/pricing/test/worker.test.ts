@@ -107,6 +107,18 @@ it("an import of 100,000 lines takes no more memory than one of 10,000", async (
   expect((await residentMiB()) - before).toBeLessThan(40);
 }, 300_000);
 
+it("the first scrape of a worker shows what waits in the outbox, since when, and what was given up", async () => {
+  await using pricing = await startPricing();
+  const { metricsPort } = await pricing.startWorker();
+  await pricing.pool.sql`
+    insert into pricing.outbox (bucket, sink, aggregate, topic, payload, attempts, parked_at)
+    values (0, 'kafka', 'a product', 'market-events', '{}', 5, now())`;
+  const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  expect(metrics).toMatch(/^pricing_engine_outbox_parked\{sink="kafka"\} 1$/m);
+  expect(metrics).toMatch(/^pricing_engine_outbox_depth\{sink="kafka"\} \d+$/m);
+  expect(metrics).toMatch(/^pricing_engine_outbox_age_seconds\{sink="kafka"\} \S+$/m);
+}, 120_000);
+
 it("SIGTERM drains: the worker leaves with what it holds finished, and exits 0", async () => {
   await using pricing = await startPricing({ policy: byDemand });
   const worker = await pricing.startWorker();

@@ -1,2 +1,2 @@
 export { healthAnswer, type MetricsServerOptions, startMetricsServer } from "./metrics-server.ts";
-export { collectProcessMetrics, counter, gauge, histogram, registry } from "./registry.ts";
+export { collectProcessMetrics, counter, gauge, histogram, registry, shareReading } from "./registry.ts";

@@ -15,7 +15,10 @@ export function counter<Label extends string = never>({
   return known instanceof Counter ? known : new Counter({ name, help, labelNames: labels });
 }
 
-/** The gauge of that name; `collect` sets it at scrape time. */
+/**
+ * The gauge of that name; `collect` sets it at scrape time, it alone, and each gauge by its own: one that another's collection filled
+ * would show what it was a scrape ago. While it rejects (Postgres is away), the gauge says what it said last, and the scrape goes on.
+ */
 export function gauge<Label extends string = never>({
   name,
   help,
@@ -33,10 +36,23 @@ export function gauge<Label extends string = never>({
       ? {}
       : {
           collect() {
-            return collect(this);
+            return collect(this)?.catch(() => undefined);
           },
         }),
   });
+}
+
+/** One reading for all the gauges that show a part of it: those of a scrape are collected side by side, so they are of one moment. */
+export function shareReading<T>(read: () => T | Promise<T>): () => Promise<T> {
+  let reading: Promise<T> | undefined;
+  return () => {
+    reading ??= Promise.resolve()
+      .then(read)
+      .finally(() => {
+        reading = undefined;
+      });
+    return reading;
+  };
 }
 
 /** The histogram of that name; buckets in the metric's unit. */

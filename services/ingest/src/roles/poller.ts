@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Lifecycle } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
-import { gauge } from "@pricing-engine/chassis/metrics";
+import { gauge, shareReading } from "@pricing-engine/chassis/metrics";
 import { groupName, retryTopic, topicName, topics } from "@pricing-engine/contracts";
 import { makeKafkaAdmin } from "@pricing-engine/kafka";
 import { digest } from "../adapters/digest.ts";
@@ -63,13 +63,7 @@ export async function runPoller(
 
 /** What the table of sources says, for Prometheus: one read a scrape, and nothing of sources that are gone. */
 function exposeSources(read: () => Promise<SourceRow[]>): void {
-  let reading: Promise<readonly SourceRow[]> | undefined;
-  const rows = (): Promise<readonly SourceRow[]> => {
-    reading ??= read().finally(() => {
-      reading = undefined;
-    });
-    return reading;
-  };
+  const rows = shareReading(read);
   const expose = (
     name: string,
     help: string,
@@ -81,9 +75,7 @@ function exposeSources(read: () => Promise<SourceRow[]>): void {
       help,
       labels,
       collect: async (metric) => {
-        // While Postgres is away what it said last stays.
-        const found = await rows().catch(() => undefined);
-        if (found === undefined) return;
+        const found = await rows();
         metric.reset();
         for (const row of found)
           for (const [more, value] of describe(row)) metric.set({ source: row.name, ...more }, value);

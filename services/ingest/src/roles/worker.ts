@@ -1,9 +1,9 @@
 import type { Lifecycle } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
-import { counter, gauge } from "@pricing-engine/chassis/metrics";
+import { counter } from "@pricing-engine/chassis/metrics";
 import { groupName, topicName, topics } from "@pricing-engine/contracts";
 import { runBatchConsumer } from "@pricing-engine/kafka";
-import { makeOutboxRelay } from "@pricing-engine/postgres";
+import { exposeOutbox, makeOutboxRelay } from "@pricing-engine/postgres";
 import { makeSearchCache } from "@pricing-engine/search-cache";
 import { digest } from "../adapters/digest.ts";
 import { isOutage } from "../adapters/outages.ts";
@@ -34,6 +34,7 @@ export async function runWorker(
   const relay = makeOutboxRelay({ pool, schema: schemaName, sinks, logger, isOutage, batchSize: 20 });
   lifecycle.defer("outbox relay", () => relay.stop());
   relay.start();
+  exposeOutbox(relay);
 
   const applied = counter({ name: "pricing_engine_source_plans_applied_total", help: "Plans stored by this worker." });
   const applyCatalogEvents = makeApplyCatalogEvents({ pool, digest, currency: () => settings().pricing.currency });
@@ -59,15 +60,6 @@ export async function runWorker(
   lifecycle.health.register("kafka", () => {
     const { ready, reason, state } = consumer.health();
     return ready ? { ok: true } : { ok: false, reason: reason ?? state };
-  });
-  gauge({
-    name: "pricing_engine_outbox_depth",
-    help: "Rows of the outbox that wait, by sink.",
-    labels: ["sink"],
-    collect: async (depth) => {
-      depth.reset();
-      for (const [sink, stats] of Object.entries(await relay.stats())) depth.set({ sink }, stats.depth);
-    },
   });
   return { metricsPort };
 }

@@ -1,10 +1,10 @@
 import type { Lifecycle } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
-import { gauge, startMetricsServer } from "@pricing-engine/chassis/metrics";
+import { startMetricsServer } from "@pricing-engine/chassis/metrics";
 import { startTelemetry } from "@pricing-engine/chassis/telemetry";
 import { type EngineSettings, engineSettingsSchema } from "@pricing-engine/contracts";
 import { type Kafka, kafkaAccessOf, makeKafka, makeProducer, type Producer } from "@pricing-engine/kafka";
-import { makeOutboxRelay, makePool, type Pool } from "@pricing-engine/postgres";
+import { exposeOutbox, makeOutboxRelay, makePool, type Pool } from "@pricing-engine/postgres";
 import { makeRedis, watchSettings } from "@pricing-engine/redis";
 import { sink } from "../adapters/outbox-rows.ts";
 import { schemaName } from "../adapters/schema.ts";
@@ -84,13 +84,5 @@ export function startRelay({ pool, producer }: Resources, lifecycle: Lifecycle, 
   });
   lifecycle.defer("outbox relay", () => relay.stop());
   relay.start();
-  gauge({
-    name: "pricing_engine_outbox_depth",
-    help: "Rows of the outbox that wait, by sink.",
-    labels: ["sink"],
-    collect: async (depth) => {
-      depth.reset();
-      for (const [name, stats] of Object.entries(await relay.stats())) depth.set({ sink: name }, stats.depth);
-    },
-  });
+  exposeOutbox(relay);
 }

@@ -1,11 +1,10 @@
-import { counter, gauge, histogram } from "@pricing-engine/chassis/metrics";
-import type { OutboxRelay } from "@pricing-engine/postgres";
+import { counter, gauge, histogram, shareReading } from "@pricing-engine/chassis/metrics";
 import type { Outcome } from "../domain/outcome.ts";
-import { processorNames } from "../domain/processor.ts";
+import { type ProcessorName, processorNames } from "../domain/processor.ts";
 import type { Processors } from "../usecases/ports.ts";
-import type { TrafficControl } from "../usecases/traffic.ts";
+import type { TrafficControl, TrafficState } from "../usecases/traffic.ts";
 
-type OutboxStats = Awaited<ReturnType<OutboxRelay["stats"]>>;
+type ProcessorState = TrafficState["processors"][ProcessorName];
 
 const calls = counter({
   name: "pricing_engine_payment_calls_total",
@@ -34,61 +33,42 @@ export function measured(processors: Processors): Processors {
 }
 
 export function exposeTraffic(traffic: TrafficControl, inHand: () => number): void {
-  const limits = gauge({ name: "pricing_engine_payment_limit", help: "Calls allowed at once.", labels: ["processor"] });
-  const usable = gauge({
-    name: "pricing_engine_payment_processor_usable",
-    help: "1: neither the breaker nor the prober's verdict keeps payments from it.",
-    labels: ["processor"],
-  });
-  gauge({
-    name: "pricing_engine_payment_running",
-    help: "Calls under way.",
-    labels: ["processor"],
-    collect: (running) => {
-      const { processors, route } = traffic.state();
-      for (const processor of processorNames) {
-        running.set({ processor }, processors[processor].running);
-        limits.set({ processor }, processors[processor].limit);
-        usable.set({ processor }, Number(processors[processor].usable));
-      }
-      for (const name of ["default", "fallback", "hold"] as const)
-        routes.set({ route: name }, Number(name === route.route));
-      held.set(traffic.waiting());
-      hand.set(inHand());
-    },
-  });
-  const routes = gauge({ name: "pricing_engine_payment_route", help: "1: where payments go now.", labels: ["route"] });
-  const held = gauge({ name: "pricing_engine_payment_held", help: "Payments that wait for a slot in this process." });
-  const hand = gauge({ name: "pricing_engine_payment_in_hand", help: "Payments that are being sent or settled." });
-}
-
-/** What orders have not been told yet of their charges. */
-export function exposeOutbox(relay: Pick<OutboxRelay, "stats">): void {
-  // Collected side by side: one that another's collection filled would show what it was a scrape ago.
-  let reading: Promise<OutboxStats> | undefined;
-  const read = (): Promise<OutboxStats> => {
-    reading ??= relay.stats().finally(() => {
-      reading = undefined;
-    });
-    return reading;
-  };
-  const expose = (name: string, help: string, pick: (stats: OutboxStats[string]) => number): void => {
+  const read = shareReading(() => traffic.state());
+  const byProcessor = (name: string, help: string, pick: (state: ProcessorState) => number): void => {
     gauge({
       name,
       help,
-      labels: ["sink"],
+      labels: ["processor"],
       collect: async (metric) => {
-        const sinks = await read();
-        metric.reset();
-        for (const [sink, stats] of Object.entries(sinks)) metric.set({ sink }, pick(stats));
+        const { processors } = await read();
+        for (const processor of processorNames) metric.set({ processor }, pick(processors[processor]));
       },
     });
   };
-  expose("pricing_engine_outbox_depth", "Rows of the outbox that wait, by sink.", ({ depth }) => depth);
-  expose(
-    "pricing_engine_outbox_age_seconds",
-    "Age of the oldest row of the outbox, by sink.",
-    ({ oldestAgeMs }) => oldestAgeMs / 1000,
+  byProcessor("pricing_engine_payment_limit", "Calls allowed at once.", ({ limit }) => limit);
+  byProcessor(
+    "pricing_engine_payment_processor_usable",
+    "1: neither the breaker nor the prober's verdict keeps payments from it.",
+    ({ usable }) => Number(usable),
   );
-  expose("pricing_engine_outbox_parked", "Rows of the outbox that their sink kept refusing.", ({ parked }) => parked);
+  byProcessor("pricing_engine_payment_running", "Calls under way.", ({ running }) => running);
+  gauge({
+    name: "pricing_engine_payment_route",
+    help: "1: where payments go now.",
+    labels: ["route"],
+    collect: async (metric) => {
+      const { route } = (await read()).route;
+      for (const name of ["default", "fallback", "hold"] as const) metric.set({ route: name }, Number(name === route));
+    },
+  });
+  gauge({
+    name: "pricing_engine_payment_held",
+    help: "Payments that wait for a slot in this process.",
+    collect: (held) => held.set(traffic.waiting()),
+  });
+  gauge({
+    name: "pricing_engine_payment_in_hand",
+    help: "Payments that are being sent or settled.",
+    collect: (hand) => hand.set(inHand()),
+  });
 }

@@ -13,12 +13,12 @@ import {
   runBatchConsumer,
   runConsumer,
 } from "@pricing-engine/kafka";
-import { makeOutboxRelay, makePool } from "@pricing-engine/postgres";
+import { exposeOutbox, makeOutboxRelay, makePool } from "@pricing-engine/postgres";
 import { makeRedis, watchSettings } from "@pricing-engine/redis";
 import { makeBacklogReader } from "../adapters/backlog.ts";
 import { systemClock } from "../adapters/clock.ts";
 import { makeControlStore } from "../adapters/control-store.ts";
-import { exposeOutbox, exposeTraffic, measured } from "../adapters/metrics.ts";
+import { exposeTraffic, measured } from "../adapters/metrics.ts";
 import { isMessageFault } from "../adapters/outages.ts";
 import { makePaymentStore, workerUrl } from "../adapters/payment-store.ts";
 import { makeHttpProcessors } from "../adapters/processors.ts";

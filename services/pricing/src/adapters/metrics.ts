@@ -1,4 +1,5 @@
-import { counter } from "@pricing-engine/chassis/metrics";
+import { counter, gauge, shareReading } from "@pricing-engine/chassis/metrics";
+import type { OpenTasks } from "./task-store.ts";
 
 export const decisionMetrics = {
   decided: counter({ name: "pricing_engine_decisions_total", help: "Market prices decided and published." }),
@@ -28,3 +29,22 @@ export const policyMetrics = {
 export const taskMetrics = {
   nudged: counter({ name: "pricing_engine_tasks_nudged_total", help: "Overdue tasks and chunks sent again." }),
 };
+
+export function exposeTasks(readOpen: () => Promise<OpenTasks>): void {
+  const read = shareReading(readOpen);
+  gauge({
+    name: "pricing_engine_tasks_open",
+    help: "Tasks that have not ended.",
+    labels: ["status"],
+    collect: async (open) => {
+      const { queued, running } = await read();
+      open.set({ status: "queued" }, queued);
+      open.set({ status: "running" }, running);
+    },
+  });
+  gauge({
+    name: "pricing_engine_task_age_seconds",
+    help: "Age of the oldest task that has not ended.",
+    collect: async (age) => age.set((await read()).oldestAgeMs / 1000),
+  });
+}

@@ -1,9 +1,10 @@
 import { type Lifecycle, runEvery } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
-import { gauge, startMetricsServer } from "@pricing-engine/chassis/metrics";
+import { startMetricsServer } from "@pricing-engine/chassis/metrics";
 import { groupName, topicName, topics } from "@pricing-engine/contracts";
 import { type Consumer, runConsumer } from "@pricing-engine/kafka";
-import { makeOutboxRelay, pruneInbox, query } from "@pricing-engine/postgres";
+import { exposeOutbox, makeOutboxRelay, pruneInbox, query } from "@pricing-engine/postgres";
+import { exposeTasks } from "../adapters/metrics.ts";
 import { isOutage } from "../adapters/outages.ts";
 import { makeRelaySinks } from "../adapters/relay-sinks.ts";
 import { schemaName } from "../adapters/schema.ts";
@@ -45,6 +46,7 @@ export async function runWorker(
   const relay = makeOutboxRelay({ pool, schema: schemaName, sinks, logger, isOutage, batchSize: 64 });
   lifecycle.defer("outbox relay", () => relay.stop());
   relay.start();
+  exposeOutbox(relay);
 
   const startRecalculation = makeStartRecalculation(resources, { chunkSize: config.RECALCULATION_CHUNK_SIZE });
   const recalculateChunk = makeRecalculateChunk(resources, startRecalculation);
@@ -89,44 +91,7 @@ export async function runWorker(
     const { ready, reason, state } = consumer.health();
     return ready ? { ok: true } : { ok: false, reason: reason ?? state };
   });
-  gauge({
-    name: "pricing_engine_tasks_open",
-    help: "Tasks that have not ended.",
-    labels: ["status"],
-    collect: async (open) => {
-      const tasks = await query(pool, 2_000, (on) => readOpenTasks(on));
-      open.set({ status: "queued" }, tasks.queued);
-      open.set({ status: "running" }, tasks.running);
-      oldestTask.set(tasks.oldestAgeMs / 1000);
-    },
-  });
-  const oldestTask = gauge({
-    name: "pricing_engine_task_age_seconds",
-    help: "Age of the oldest task that has not ended.",
-  });
-  gauge({
-    name: "pricing_engine_outbox_depth",
-    help: "Rows of the outbox that wait, by sink.",
-    labels: ["sink"],
-    collect: async (depth) => {
-      depth.reset();
-      for (const [sink, stats] of Object.entries(await relay.stats())) {
-        depth.set({ sink }, stats.depth);
-        outboxAge.set({ sink }, stats.oldestAgeMs / 1000);
-        outboxParked.set({ sink }, stats.parked);
-      }
-    },
-  });
-  const outboxAge = gauge({
-    name: "pricing_engine_outbox_age_seconds",
-    help: "Age of the oldest row of the outbox, by sink.",
-    labels: ["sink"],
-  });
-  const outboxParked = gauge({
-    name: "pricing_engine_outbox_parked",
-    help: "Rows of the outbox that their sink kept refusing.",
-    labels: ["sink"],
-  });
+  exposeTasks(() => query(pool, 2_000, (on) => readOpenTasks(on)));
   return { metricsPort };
 }
 
