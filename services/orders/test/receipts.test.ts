@@ -8,6 +8,7 @@ import type { ReceiptStore } from "../src/adapters/receipt-store.ts";
 import { makeDirectoryReceipts } from "../src/adapters/receipts-in-directory.ts";
 import { makeS3Receipts, type S3Place } from "../src/adapters/receipts-in-s3.ts";
 import { startOrders } from "./support/engine.ts";
+import { startStore } from "./support/store.ts";
 
 const receipt = { json: '{"total":"20.00"}\n', page: "<!doctype html>\n<p>20.00 €</p>\n" };
 let orders = 0;
@@ -113,6 +114,26 @@ describe("an S3 server", { timeout: 240_000 }, () => {
     await expect(store.write(nextOrder(), receipt)).rejects.toEqual(away);
     store.close();
   });
+
+  it.each(["old", "close"] as const)(
+    "that knows no conditions (%s) is asked for what is there instead, and is not asked for them again",
+    async (state) => {
+      await using server = await startStore();
+      server.is(state);
+      const store = makeS3Receipts(server.place);
+      const order = nextOrder();
+      const written = await store.write(order, receipt);
+      expect(written).toMatchObject({ kind: "written", pageUrl: expect.stringContaining(order.orderId) });
+      expect([...server.objects.values()].sort()).toEqual([receipt.page, receipt.json].sort());
+      expect(await store.write(order, { json: "other", page: "other" })).toEqual(written);
+      expect([...server.objects.values()].sort()).toEqual([receipt.page, receipt.json].sort());
+      // Of the first two objects, which were on their way side by side.
+      expect(server.conditional()).toBe(2);
+      server.is("full");
+      await expect(store.write(nextOrder(), receipt)).rejects.toEqual(away);
+      store.close();
+    },
+  );
 
   it("shows nothing to who has no signed link", async (context) => {
     const store = makeS3Receipts(needS3(context).place);

@@ -1,4 +1,10 @@
-import { DeleteObjectCommand, PutObjectCommand, S3Client, S3ServiceException } from "@aws-sdk/client-s3";
+import {
+  DeleteObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+} from "@aws-sdk/client-s3";
 import { AppError } from "@pricing-engine/chassis/errors";
 import { type ReceiptStore, receiptNames } from "./receipt-store.ts";
 
@@ -31,11 +37,32 @@ export function makeS3Client({ endpoint, region, accessKeyId, secretAccessKey }:
 export function makeS3Receipts(place: S3Place): ReceiptStore {
   const client = makeS3Client(place);
   const Bucket = place.bucket;
+  // Until the server says that it knows none: older ones answer 501.
+  let knowsConditions = true;
+  const isThere = (Key: string): Promise<boolean> =>
+    client.send(new HeadObjectCommand({ Bucket, Key })).then(
+      () => true,
+      (error: unknown) => {
+        // 403: keys that may not list are not told what is missing. Where it is the keys that are wrong, the put will say so.
+        if (statusOf(error) === 404 || statusOf(error) === 403) return false;
+        throw error;
+      },
+    );
   const put = async (Key: string, Body: string, ContentType: string): Promise<string> => {
-    // What is there already has the same bytes.
-    await client.send(new PutObjectCommand({ Bucket, Key, Body, ContentType, IfNoneMatch: "*" })).catch((error) => {
-      if (statusOf(error) !== 412) throw error;
-    });
+    const object = { Bucket, Key, Body, ContentType };
+    if (knowsConditions) {
+      const status = await client.send(new PutObjectCommand({ ...object, IfNoneMatch: "*" })).then(
+        () => 200,
+        (error: unknown) => {
+          const answered = statusOf(error);
+          if (answered !== 412 && answered !== 501) throw error;
+          return answered;
+        },
+      );
+      knowsConditions = status !== 501;
+    }
+    // The bytes of a receipt are its order's alone: whoever writes it between the two calls writes the same.
+    if (!knowsConditions && !(await isThere(Key))) await client.send(new PutObjectCommand(object));
     return urlOf(place, Key);
   };
   return {

@@ -1,13 +1,20 @@
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { S3Place } from "../../src/adapters/receipts-in-s3.ts";
 
 /** As much of an S3 server as receipts need, which can be told to misbehave; a real one is in test/e2e/receipts.test.ts. */
 export interface Store extends AsyncDisposable {
+  readonly place: S3Place;
   readonly env: Record<string, string>;
   /** By key, with the bucket. */
   readonly objects: ReadonlyMap<string, string>;
-  /** `refuses`: what is put there is at fault; `full`: the server is; `away`: it answers nobody. */
-  is(state: "well" | "refuses" | "full" | "away"): void;
+  /** Requests with a condition, whatever they were answered. */
+  conditional(): number;
+  /**
+   * `refuses`: what is put there is at fault; `full`: the server is; `away`: it answers nobody; `old`: it knows no conditions; `close`: nor
+   * does it tell its keys what is missing.
+   */
+  is(state: "well" | "refuses" | "full" | "away" | "old" | "close"): void;
 }
 
 type Answer = { status: number; code?: string };
@@ -15,6 +22,7 @@ type Answer = { status: number; code?: string };
 export async function startStore(): Promise<Store> {
   const objects = new Map<string, string>();
   let state: Parameters<Store["is"]>[0] = "well";
+  let conditional = 0;
 
   const answerTo = async (request: IncomingMessage): Promise<Answer> => {
     const { pathname: key } = new URL(request.url ?? "/", "http://store");
@@ -22,13 +30,17 @@ export async function startStore(): Promise<Store> {
       objects.delete(key);
       return { status: 204 };
     }
+    if (request.method === "HEAD") return { status: objects.has(key) ? 200 : state === "close" ? 403 : 404 };
     if (request.method !== "PUT") return { status: 405, code: "MethodNotAllowed" };
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     if (state === "refuses") return { status: 400, code: "InvalidRequest" };
     if (state === "full") return { status: 507, code: "XMinioStorageFull" };
-    if (request.headers["if-none-match"] === "*" && objects.has(key))
-      return { status: 412, code: "PreconditionFailed" };
+    if (request.headers["if-none-match"] === "*") {
+      conditional += 1;
+      if (state === "old" || state === "close") return { status: 501, code: "NotImplemented" };
+      if (objects.has(key)) return { status: 412, code: "PreconditionFailed" };
+    }
     objects.set(key, Buffer.concat(chunks).toString());
     return { status: 200 };
   };
@@ -44,14 +56,23 @@ export async function startStore(): Promise<Store> {
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
+  const place: S3Place = {
+    endpoint: `http://127.0.0.1:${port}`,
+    bucket: "receipts",
+    region: "us-east-1",
+    accessKeyId: "id",
+    secretAccessKey: "secret",
+  };
   return {
+    place,
     env: {
-      RECEIPTS_S3_ENDPOINT: `http://127.0.0.1:${port}`,
-      RECEIPTS_S3_BUCKET: "receipts",
-      RECEIPTS_S3_ACCESS_KEY_ID: "id",
-      RECEIPTS_S3_SECRET_ACCESS_KEY: "secret",
+      RECEIPTS_S3_ENDPOINT: place.endpoint,
+      RECEIPTS_S3_BUCKET: place.bucket,
+      RECEIPTS_S3_ACCESS_KEY_ID: place.accessKeyId,
+      RECEIPTS_S3_SECRET_ACCESS_KEY: place.secretAccessKey,
     },
     objects,
+    conditional: () => conditional,
     is(next) {
       state = next;
     },
