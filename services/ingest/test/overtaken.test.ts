@@ -48,6 +48,27 @@ it("reads the whole document again after one that broke off, though the provider
   await eventually(async () => expect(await priceOfA()).toBe(10), { timeoutMs: 20_000 });
 }, 120_000);
 
+it("takes what polls that failed or broke off did not read, though they changed nothing and the last tag stays", async () => {
+  await using engine = await makeIngest({ sources: [{ name: "f", timeoutMs: 1500 }] });
+  const [api] = await Promise.all([engine.start("api"), engine.start("worker"), engine.start("poller")]);
+  const priceOfB = async () => (await engine.search(api)).find(({ title }) => title === "Plan b")?.min_price;
+  const row = async () =>
+    (await engine.sql`select etag, last_outcome from ingest.sources where lease_owner is null`)[0];
+  await engine.behave("f", { documents: [feed(plan("a", 10), plan("b", 10))] });
+  await eventually(async () => expect(await priceOfB()).toBe(10), { timeoutMs: 20_000 });
+  await eventually(async () => expect((await row())?.etag).not.toBeNull(), { timeoutMs: 20_000 });
+  const { etag } = (await row()) ?? {};
+
+  // What could be read of it is as before: the first document's tag says so still.
+  const other = feed(plan("a", 10), plan("b", 11));
+  await engine.behave("f", { documents: [other], mode: "cut", keepShare: 0.6, gzip: false });
+  await eventually(async () => expect(await row()).toEqual({ etag, last_outcome: "partial" }), { timeoutMs: 20_000 });
+  await engine.behave("f", { documents: [other], failureRate: 1 });
+  await eventually(async () => expect(await row()).toEqual({ etag, last_outcome: "failed" }), { timeoutMs: 20_000 });
+  await engine.behave("f", { documents: [other] });
+  await eventually(async () => expect(await priceOfB()).toBe(11), { timeoutMs: 20_000 });
+}, 120_000);
+
 it("asks for a document again once it is settled, and is answered 304", async () => {
   await using engine = await makeIngest({ sources: [{ name: "f" }] });
   await engine.behave("f", { documents: [feed(plan("a", 10))] });

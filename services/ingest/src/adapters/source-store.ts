@@ -67,7 +67,7 @@ export interface SourceStore {
   /** False when the lease is somebody else's by now. */
   renew(claim: Pick<Claim, "source" | "sequence">): Promise<boolean>;
   /** False when the lease was lost: then nothing is written. */
-  finish(claim: Pick<Claim, "source" | "sequence">, readAs: string, result: PollResult): Promise<boolean>;
+  finish(claim: Pick<Claim, "source" | "sequence">, result: PollResult): Promise<boolean>;
   /** Gives the lease back as if the poll had not begun; it is tried again after `waitMs`. */
   release(claim: Pick<Claim, "source" | "sequence">, waitMs: number): Promise<void>;
   read(names: readonly string[]): Promise<SourceRow[]>;
@@ -144,7 +144,7 @@ export function makeSourceStore(pool: Pool, { owner, leaseMs }: { owner: string;
       );
       return rows.count === 1;
     },
-    async finish({ source, sequence }, readAs, result) {
+    async finish({ source, sequence }, result) {
       const { validators, outcome } = result;
       const good = outcome === "whole" || outcome === "unchanged";
       const counted = outcome === "whole" || outcome === "partial";
@@ -158,7 +158,7 @@ export function makeSourceStore(pool: Pool, { owner, leaseMs }: { owner: string;
             failures = ${result.failures}, last_outcome = ${outcome}, last_error = ${result.error ?? null},
             last_success_at = case when ${good} then now() else last_success_at end,
             etag = ${validators?.etag ?? null}, last_modified = ${validators?.lastModified ?? null},
-            read_as = ${readAs}, settled = ${result.settled},
+            settled = ${result.settled},
             seen = case when ${counted} then ${result.seen} else seen end,
             changed = case when ${counted} then ${result.changed} when ${outcome === "unchanged"} then 0 else changed end,
             rejected = case when ${counted} then ${result.rejected} else rejected end,
@@ -184,7 +184,10 @@ export function makeSourceStore(pool: Pool, { owner, leaseMs }: { owner: string;
   };
 }
 
-/** Has the next poll of a source read its document whole, changed or not. */
+/**
+ * Has the next poll of a source read its document whole, changed or not. Also while one is in hand: how the document was read is written
+ * as that begins, and not as it ends.
+ */
 export async function forgetDocument(pool: Pool, source: string): Promise<void> {
   await query(pool, deadlineMs, ({ sql }) => sql`update ingest.sources set read_as = null where name = ${source}`);
 }

@@ -46,14 +46,13 @@ export function makePollSources(deps: {
     );
     for (const claim of await store.claimDue(plans)) {
       const source = idle.get(claim.source);
-      const plan = plans.get(claim.source);
-      if (source === undefined || plan === undefined) continue;
-      const poll = run(source, claim, plan.readAs).finally(() => running.delete(claim.source));
+      if (source === undefined) continue;
+      const poll = run(source, claim).finally(() => running.delete(claim.source));
       running.set(claim.source, poll);
     }
   }
 
-  async function run(source: SourceSettings, claim: Claim, readAs: string): Promise<void> {
+  async function run(source: SourceSettings, claim: Claim): Promise<void> {
     const lost = new AbortController();
     const renewal = setInterval(() => {
       renewLease(claim, lost).catch((error: unknown) => logger.debug({ err: error }, "a lease was not renewed"));
@@ -63,7 +62,7 @@ export function makePollSources(deps: {
     try {
       const { currency } = settings().pricing;
       const result = await pollSource(source, claim, { token: tokens.get(source.name), currency, signal });
-      const kept = await store.finish(claim, readAs, result);
+      const kept = await store.finish(claim, result);
       const { outcome, error, seen, changed, rejected, nextMs } = result;
       const durationMs = Math.round(performance.now() - startedMs);
       const event = { source: source.name, outcome, error, seen, changed, rejected, nextMs, durationMs, kept };
