@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
 import { setTimeout as work } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
@@ -32,6 +33,26 @@ it("takes 304 for an answer only of whoever asked whether it changed", async () 
       expect(await fetch({ etag: '"v1"' })).toEqual({ kind: "unchanged" });
       expect(await fetch({ lastModified: "Thu, 01 Jan 2026 00:00:00 GMT" })).toEqual({ kind: "unchanged" });
       expect(await fetch({})).toMatchObject({ kind: "refused", error: "http_status: 304" });
+    },
+  );
+});
+
+it.each([
+  ["Thu, 01 Jan 2026 00:00:00 GMT", "Thu, 01 Jan 2026 00:00:00 GMT", undefined],
+  ["Thu, 01 Jan 2026 00:00:05 GMT", "Thu, 01 Jan 2026 00:00:00 GMT", undefined],
+  ["Thu, 01 Jan 2026 00:00:00 GMT", "Thu, 01 Jan 2026 00:00:01 GMT", "Thu, 01 Jan 2026 00:00:00 GMT"],
+  // Who says no time of day cannot be held to it.
+  ["Thu, 01 Jan 2026 00:00:00 GMT", undefined, "Thu, 01 Jan 2026 00:00:00 GMT"],
+])("of a document last modified %s and sent %s keeps the time %s to ask with", async (lastModified, date, kept) => {
+  await withProvider(
+    (_incoming, outgoing) => {
+      outgoing.sendDate = false;
+      outgoing.writeHead(200, { "last-modified": lastModified, ...(date === undefined ? {} : { date }) }).end("[]");
+    },
+    async (fetch) => {
+      const answer = await fetch({});
+      expect(answer).toMatchObject({ kind: "document", lastModified: kept });
+      if (answer.kind === "document") await buffer(answer.body);
     },
   );
 });

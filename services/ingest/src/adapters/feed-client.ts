@@ -92,7 +92,7 @@ export function makeFeedClient(): FeedClient {
           kind: "document",
           contentType: text(headers["content-type"]),
           etag: text(headers.etag),
-          lastModified: text(headers["last-modified"]),
+          lastModified: lastingTime(text(headers["last-modified"]), text(headers.date)),
           body: limited(encoding === undefined || encoding === "identity" ? raw : decompress(raw, encoding)),
         };
       } finally {
@@ -210,6 +210,15 @@ function makeInflate(encoding: string): Transform {
 
 function text(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
+}
+
+/**
+ * When the document was changed, where that tells it from the next one. It counts in seconds: a document that is younger than one may be
+ * changed again within it, and a 304 would hide that for good (RFC 9110, 8.8.2.2). Both times are by the provider's clock.
+ */
+function lastingTime(lastModified: string | undefined, date: string | undefined): string | undefined {
+  const ageMs = Date.parse(date ?? "") - Date.parse(lastModified ?? "");
+  return ageMs < 1_000 ? undefined : lastModified;
 }
 
 /** Seconds, or a date by the provider's clock, which is not trusted: that counts as absent. */
