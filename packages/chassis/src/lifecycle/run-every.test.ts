@@ -29,6 +29,25 @@ it("runs after each pause, and no more once it is stopped", async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
+it("follows a pause that changes", async () => {
+  let everyMs = 1_000;
+  let runs = 0;
+  const stopping = new AbortController();
+  const job = async (): Promise<void> => {
+    runs += 1;
+  };
+  runEvery("tidy", () => everyMs, job, { signal: stopping.signal, logger: { warn: () => undefined } });
+  await vi.advanceTimersByTimeAsync(1_100);
+  expect(runs).toBe(1);
+  everyMs = 100;
+  // The one that had begun.
+  await vi.advanceTimersByTimeAsync(1_100);
+  const before = runs;
+  await vi.advanceTimersByTimeAsync(1_100);
+  expect(runs - before).toBeGreaterThanOrEqual(10);
+  stopping.abort();
+});
+
 it("never runs twice at once, however long it takes", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   let runs = 0;

@@ -1,16 +1,20 @@
 import type { Logger } from "../log/index.ts";
 
-/** Runs a job again and again, `everyMs` (with a tenth of jitter) after its end, until the signal. A fault is logged. */
+/**
+ * Runs a job again and again, `everyMs` (with a tenth of jitter) after its end, until the signal; a pause that may change is asked for as
+ * each begins. A fault is logged.
+ */
 export function runEvery(
   name: string,
-  everyMs: number,
+  everyMs: number | (() => number),
   job: () => Promise<unknown>,
   { signal, logger }: { signal: AbortSignal; logger: Pick<Logger, "warn"> },
 ): void {
   let timer: NodeJS.Timeout | undefined;
   const plan = (): void => {
     if (signal.aborted) return;
-    timer = setTimeout(() => void run(), everyMs * (0.9 + Math.random() * 0.2));
+    const pauseMs = typeof everyMs === "number" ? everyMs : everyMs();
+    timer = setTimeout(() => void run(), pauseMs * (0.9 + Math.random() * 0.2));
   };
   const run = async (): Promise<void> => {
     try {

@@ -140,7 +140,6 @@ function startSweeping(config: Config, resources: Resources, lifecycle: Lifecycl
   const orders = () => settings().orders;
   const sweep = makeSweepOverdue({ pool, prefix: config.prefix, settings: orders });
   const every = { signal: lifecycle.signal, logger };
-  // Often enough that nothing is overdue for much longer than it should, whatever that is.
   gauge({
     name: "pricing_engine_orders_stuck",
     help: "Orders that have not moved for more than two state time-outs, whatever was done about it, by status.",
@@ -151,6 +150,7 @@ function startSweeping(config: Config, resources: Resources, lifecycle: Lifecycl
       for (const { status, count } of found) stuck.set({ status }, count);
     },
   });
-  runEvery("sweep", Math.min(5_000, Math.max(500, orders().stateTimeoutMs / 10)), sweep, every);
+  // Often enough that nothing is overdue for much longer than it should, whatever that is.
+  runEvery("sweep", () => Math.min(5_000, Math.max(500, orders().stateTimeoutMs / 10)), sweep, every);
   runEvery("prune inbox", 3_600_000, () => pruneInbox(pool, { schema: schemaName, olderThanMs: inboxKeptMs }), every);
 }
