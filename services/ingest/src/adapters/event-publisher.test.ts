@@ -65,9 +65,10 @@ describe("encodeEvent", () => {
     const kinds = new Map<string, number>();
     fc.assert(
       fc.property(rawPlan, (raw) => {
-        const event = toCatalogEvent(raw, facts, { digest, toInstant });
+        const read = toCatalogEvent(raw, facts, { digest, toInstant });
+        const { event } = read;
         kinds.set(event.kind, (kinds.get(event.kind) ?? 0) + 1);
-        const message: unknown = JSON.parse(Buffer.from(encodeEvent(event)).toString("utf8"));
+        const message: unknown = JSON.parse(Buffer.from(encodeEvent(read)).toString("utf8"));
         expect(catalogEventMessage.parse(message)).toEqual({
           id: `${event.id}.7`,
           type: "catalog-event",
@@ -91,8 +92,8 @@ describe("encodeEvent", () => {
       plan: { plan_id: "8", ...record },
       zones: [record],
     };
-    const event = toCatalogEvent(raw, facts, { digest, toInstant });
-    expect(event).toMatchObject({ kind: "rejected", fragment: { basePlan: { base_plan_id: "7" } } });
-    expect(Buffer.byteLength(encodeEvent(event))).toBeLessThan(1_000_000);
+    const read = toCatalogEvent(raw, facts, { digest, toInstant });
+    expect(read.event).toMatchObject({ kind: "rejected", fragment: { basePlan: { base_plan_id: "7" } } });
+    expect(Buffer.byteLength(encodeEvent(read))).toBeLessThan(1_000_000);
   });
 });

@@ -1,4 +1,4 @@
-import type { CatalogPlan, CatalogZone, RawPlan } from "@pricing-engine/contracts";
+import type { CatalogZone, RawPlan } from "@pricing-engine/contracts";
 
 /** A digest of at least 32 hex digits that never changes from release to release (SHA-256). */
 export type Digest = (text: string) => string;
@@ -23,13 +23,16 @@ export function rawPlanIdOf(digest: Digest, source: string, raw: RawPlan): strin
   return stableUuid(digest, ["fragment", source, JSON.stringify(raw)]);
 }
 
-/** What must change for a plan to be published again; how it is read (zone, products) is part of it. */
+/**
+ * What must change for a plan to be published again; how it is read (zone, products) is part of it.
+ * @param planJson the plan, as `JSON.stringify` makes it
+ */
 export function contentHashOf(
   digest: Digest,
-  plan: CatalogPlan,
+  planJson: string,
   { products, currency }: { products: boolean; currency?: string | undefined },
 ): string {
-  return digest(JSON.stringify([1, products, currency ?? null, plan])).slice(0, 32);
+  return digest(`[1,${products},${JSON.stringify(currency ?? null)},${planJson}]`).slice(0, 32);
 }
 
 export function fragmentHashOf(digest: Digest, raw: RawPlan, reason: string): string {

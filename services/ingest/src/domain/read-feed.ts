@@ -18,31 +18,30 @@ const maxFragmentLength = 64 * 1024;
 /** A plan's message must fit into Kafka's 1 MiB with its envelope. */
 const maxPlanBytes = 900 * 1024;
 
-/** The event that says what a plan of a feed is now. */
+/** What a plan of a feed is now. */
+export interface ReadEvent {
+  readonly event: CatalogEventData;
+  /** The event's plan as JSON, made once for its hash and its message; a refused one has none. */
+  readonly planJson: string | undefined;
+}
+
 export function toCatalogEvent(
   raw: RawPlan,
   facts: PollFacts,
   { digest, toInstant }: { digest: Digest; toInstant: ToInstant },
-): CatalogEventData {
+): ReadEvent {
   const checked = checkPlan(raw, toInstant);
   if (checked.kind === "rejected") return toRejection(raw, facts, checked, digest);
   const { plan } = checked;
+  const planJson = JSON.stringify(plan);
   // Three bytes are the most that a UTF-16 unit takes; only plans that might be too large are measured.
-  const length = plan.zones.reduce((sum, zone) => sum + zone.zoneId.length + zone.name.length + 120, 4000);
-  if (length * 3 > maxPlanBytes && byteLength(JSON.stringify(plan)) > maxPlanBytes) {
+  if (planJson.length * 3 > maxPlanBytes && byteLength(planJson) > maxPlanBytes) {
     return toRejection(raw, facts, { reason: "too_large", detail: "the plan is larger than 900 KiB" }, digest);
   }
   const { source, sequence, observedAt, products, currency } = facts;
-  return {
-    kind: "plan",
-    id: planIdOf(digest, source, plan.basePlanId, plan.planId),
-    source,
-    sequence,
-    observedAt,
-    contentHash: contentHashOf(digest, plan, { products, currency: products ? currency : undefined }),
-    products,
-    plan,
-  };
+  const contentHash = contentHashOf(digest, planJson, { products, currency: products ? currency : undefined });
+  const id = planIdOf(digest, source, plan.basePlanId, plan.planId);
+  return { event: { kind: "plan", id, source, sequence, observedAt, contentHash, products, plan }, planJson };
 }
 
 /** A plan that is kept with its reason. Its fragment can be read again unless it is so large that something was left out. */
@@ -51,12 +50,14 @@ export function toRejection(
   { source, sequence, observedAt }: PollFacts,
   { reason, detail }: Rejection,
   digest: Digest,
-): CatalogEventData {
+): ReadEvent {
   const contentHash = fragmentHashOf(digest, raw, reason);
   // A second plan under ids that another one has must not stand in that one's way.
   const id =
     reason === "duplicate" ? planIdOf(digest, source, "duplicate", contentHash) : rawPlanIdOf(digest, source, raw);
-  return { kind: "rejected", id, source, sequence, observedAt, contentHash, reason, detail, fragment: storable(raw) };
+  const fragment = storable(raw);
+  const event = { kind: "rejected", id, source, sequence, observedAt, contentHash, reason, detail, fragment } as const;
+  return { event, planJson: undefined };
 }
 
 function storable(raw: RawPlan): RawPlan {

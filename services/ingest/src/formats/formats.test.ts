@@ -72,12 +72,12 @@ describe("the samples", () => {
     for (const format of ["plan-list-xml", "event-list-xml"] as const) {
       const { plans, fault } = read(sample(name), format);
       expect(fault).toBeUndefined();
-      expect(plans.map((plan) => summary(toCatalogEvent(plan, facts, deps)))).toEqual(expected);
+      expect(plans.map((plan) => summary(toCatalogEvent(plan, facts, deps).event))).toEqual(expected);
     }
   });
 
   it("has other ids for one plan_id under several base plans, and the same ones in each format", () => {
-    const ids = (name: string) => read(sample(name)).plans.map((plan) => toCatalogEvent(plan, facts, deps).id);
+    const ids = (name: string) => read(sample(name)).plans.map((plan) => toCatalogEvent(plan, facts, deps).event.id);
     const [camela, pantomima, morancos] = ids("event-list-1.xml");
     expect(new Set([camela, pantomima, morancos]).size).toBe(3);
     expect(ids("event-list-2.xml").slice(0, 2)).toEqual([camela, morancos]);

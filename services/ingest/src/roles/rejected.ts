@@ -70,7 +70,7 @@ async function retry(
   try {
     const publish = makePublishEvent(producer, config.prefix);
     const retryRejected = makeRetryRejected({
-      publish: (event) => publish(event.id, encodeEvent(event)),
+      publish: (read) => publish(read.event.id, encodeEvent(read)),
       digest,
     });
     const sources = new Set<string>();

@@ -1,10 +1,10 @@
-import type { CatalogEventData, SourceSettings } from "@pricing-engine/contracts";
+import type { SourceSettings } from "@pricing-engine/contracts";
 import { type FeedAnswer, type FeedClient, findFetchFailure } from "../adapters/feed-client.ts";
 import type { FindKnownPlans, KnownPlan } from "../adapters/known-plans.ts";
 import type { Claim, PollResult } from "../adapters/source-store.ts";
 import type { Digest } from "../domain/identity.ts";
 import { makeToInstant } from "../domain/local-time.ts";
-import { type PollFacts, toCatalogEvent, toRejection } from "../domain/read-feed.ts";
+import { type PollFacts, type ReadEvent, toCatalogEvent, toRejection } from "../domain/read-feed.ts";
 import { nextAttemptMs } from "../domain/schedule.ts";
 import { makeDecoder } from "../formats/decode.ts";
 import { FeedFault } from "../formats/feed-reader.ts";
@@ -16,7 +16,7 @@ export interface PollSourceDeps {
   readonly findKnownPlans: FindKnownPlans;
   /** Whether workers have stored all that Kafka has. */
   readonly isDrained: () => Promise<boolean>;
-  readonly encode: (event: CatalogEventData) => string;
+  readonly encode: (read: ReadEvent) => string;
   /** Resolves once Kafka has what `encode` made of the event with this id. */
   readonly publish: (id: string, message: Buffer) => Promise<void>;
   readonly digest: Digest;
@@ -113,14 +113,14 @@ async function readDocument(
   const reader = formats[source.format]((raw) => {
     counts.seen += 1;
     if (counts.seen > maxPlans) throw new FeedFault("too_large", `more than ${maxPlans} plans`);
-    let event = toCatalogEvent(raw, facts, { digest, toInstant });
-    const mark = markOf(event.id);
+    let read = toCatalogEvent(raw, facts, { digest, toInstant });
+    const mark = markOf(read.event.id);
     if (seen.has(mark)) {
-      event = toRejection(raw, facts, { reason: "duplicate", detail: "the document has this plan twice" }, digest);
+      read = toRejection(raw, facts, { reason: "duplicate", detail: "the document has this plan twice" }, digest);
     }
     seen.add(mark);
-    if (event.kind === "rejected") counts.rejected += 1;
-    publisher.add(event);
+    if (read.event.kind === "rejected") counts.rejected += 1;
+    publisher.add(read);
   });
   let fault: string | undefined;
   try {
@@ -145,7 +145,7 @@ function markOf(id: string): number {
 }
 
 interface Publisher {
-  add(event: CatalogEventData): void;
+  add(read: ReadEvent): void;
   /** Waits while a batch is full and the one before is not in Kafka yet. */
   relieve(): Promise<void>;
   flush(): Promise<void>;
@@ -195,7 +195,7 @@ function makePublisher(
   };
 
   return {
-    add: (event) => filling.add(event, deps.encode(event)),
+    add: (read) => filling.add(read.event, deps.encode(read)),
     async relieve() {
       if (failed) await Promise.all(underWay);
       if (filling.isFull) await next();
