@@ -20,7 +20,7 @@ export type FeedAnswer =
       readonly contentType: string | undefined;
       readonly etag: string | undefined;
       readonly lastModified: string | undefined;
-      /** Decompressed. @throws FeedFault, FeedStall and socket errors while it is read */
+      /** Decompressed, in pieces of at most 64 KiB. @throws FeedFault, FeedStall and socket errors while it is read */
       readonly body: AsyncIterable<Uint8Array>;
     }
   | { readonly kind: "unchanged" }
@@ -151,12 +151,16 @@ async function within<T>(work: Promise<T>, limitMs: number): Promise<T> {
   }
 }
 
+/**
+ * In pieces as large as what counts as progress, however much lay waiting: so the text of a piece need not be cut, and to read one that
+ * was cut takes twice the time (decision 0041).
+ */
 async function* limited(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.length;
     if (bytes > maxDocumentBytes) throw new FeedFault("too_large", "the document is larger than 256 MiB");
-    yield chunk;
+    for (let from = 0; from < chunk.length; from += stretchBytes) yield chunk.subarray(from, from + stretchBytes);
   }
 }
 
