@@ -9,11 +9,13 @@ declare module "kafkajs/src/network/requestQueue/index.js" {
 }
 
 declare module "kafkajs/src/producer/partitioners/default/murmur2.js" {
-  export default function murmur2(key: string | Buffer): number;
+  function murmur2(key: string | Buffer): number;
+  export = murmur2;
 }
 
 declare module "kafkajs/src/protocol/recordBatch/crc32C/index.js" {
-  export default function crc32C(bytes: Buffer): number;
+  function crc32C(bytes: Buffer): number;
+  export = crc32C;
 }
 
 declare module "kafkajs/src/protocol/requests/produce/index.js" {
@@ -25,9 +27,10 @@ declare module "kafkajs/src/protocol/requests/produce/index.js" {
   const produce: {
     protocol(choice: { version: number }): (options: object) => { request: ProduceRequest };
   };
-  export default produce;
+  export = produce;
 }
 
 declare module "kafkajs/src/protocol/request.js" {
-  export default function createRequest(options: object): Promise<{ buffer: Buffer }>;
+  function createRequest(options: object): Promise<{ buffer: Buffer }>;
+  export = createRequest;
 }
