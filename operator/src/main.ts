@@ -69,8 +69,8 @@ async function start(
 ): Promise<number> {
   keepYoungSpaceSmall();
   enableCompileCache(openStateDir(options.stateDir).compileCacheDir);
-  const { limitHeapGrowth } = await import("@pricing-engine/chassis/lifecycle");
-  limitHeapGrowth();
+  const { tuneCollector } = await import("@pricing-engine/chassis/lifecycle");
+  tuneCollector();
   if (options.detach && runtime === "local") {
     const { startDetached } = await import("./cli/start-detached.ts");
     return await startDetached(options, argv, console.log);

@@ -9,7 +9,10 @@ import { isPermanent, publishError, wroteNothing } from "./publish-errors.ts";
 
 export interface ProducerOptions {
   kafka: Kafka;
-  /** How long the first record of a batch waits for others; 0: until the current turn ends. Default 1. */
+  /**
+   * How long the first record of a batch waits for others while another batch is under way; default 1. Otherwise, and with 0, it
+   * waits until the current turn ends.
+   */
   lingerMs?: number;
   /** A batch goes out at once when it has so many records. Default 1,000. */
   maxBatchRecords?: number;
@@ -180,7 +183,7 @@ export function makeProducer(options: ProducerOptions): Producer {
       const flushIfSame = () => {
         if (collecting === opened) flush();
       };
-      if (lingerMs === 0) setImmediate(flushIfSame);
+      if (lingerMs === 0 || underWay.size === 0) setImmediate(flushIfSame);
       else setTimeout(flushIfSame, lingerMs);
     }
     const records = batch.topics.get(topic);

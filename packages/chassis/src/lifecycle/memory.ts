@@ -13,10 +13,16 @@ export function releaseStartupMemory(): void {
 
 /**
  * The old generation is collected when it is this much larger than what lives, percent; V8 by itself waits until it is up to
- * four times as large. No limit: what lives may grow as before. NODE_OPTIONS refuses this one, so a process says it itself.
+ * four times as large. No limit: what lives may grow as before.
  */
 const heapGrowthPercent = 30;
 
-export function limitHeapGrowth(): void {
+/**
+ * How garbage is collected in a small heap on few cores. The young generation is so small that one thread is done with it in a
+ * millisecond; with helpers it waits until each of them was given a core, which on a busy machine took ten. NODE_OPTIONS refuses
+ * both, so a process says them itself (docs/decisions/0008).
+ */
+export function tuneCollector(): void {
   setFlagsFromString(`--heap-growing-percent=${heapGrowthPercent}`);
+  setFlagsFromString("--no-parallel-scavenge");
 }

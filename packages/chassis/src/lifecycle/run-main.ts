@@ -1,7 +1,7 @@
 import { rename, writeFile } from "node:fs/promises";
 import { flushStandardOutput, type Logger, type LogLevel, makeLogger } from "../log/index.ts";
 import { type Lifecycle, makeLifecycle } from "./make-lifecycle.ts";
-import { limitHeapGrowth, releaseStartupMemory } from "./memory.ts";
+import { releaseStartupMemory, tuneCollector } from "./memory.ts";
 
 export type ReadyInfo = { httpPort?: number; metricsPort?: number };
 
@@ -20,7 +20,7 @@ export function runMain(
   main: (lifecycle: Lifecycle, logger: Logger) => Promise<ReadyInfo | undefined>,
   { env = process.env }: MainOptions = {},
 ): void {
-  limitHeapGrowth();
+  tuneCollector();
   const logger = makeLogger({ name, level: parseLevel(env.LOG_LEVEL) });
   const graceMs = parseGrace(env.SHUTDOWN_GRACE_MS);
   const lifecycle = makeLifecycle({ logger, graceMs });
