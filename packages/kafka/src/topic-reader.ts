@@ -26,17 +26,23 @@ async function readUntil(
   kafka: Kafka,
   topic: string,
   groupId: string,
-  ends: Map<number, bigint>,
+  ends: ReadonlyMap<number, bigint>,
   timeoutMs: number,
 ): Promise<RawRecord[]> {
   const consumer = kafka.client.consumer({ groupId, maxWaitTimeInMs: 100, allowAutoTopicCreation: false });
   const records: RawRecord[] = [];
+  const missing = new Map(ends);
   const done = Promise.withResolvers<void>();
   const timer = setTimeout(
     () => done.reject(new Error(`${topic} could not be read within ${timeoutMs} ms`)),
     timeoutMs,
   );
-  consumer.on(consumer.events.CRASH, ({ payload }) => done.reject(payload.error));
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    // A coordinator that has just begun: kafkajs comes again, from the beginning.
+    records.length = 0;
+    for (const [partition, end] of ends) missing.set(partition, end);
+    if (!payload.restart) done.reject(payload.error);
+  });
   try {
     await consumer.connect();
     await consumer.subscribe({ topics: [topic], fromBeginning: true });
@@ -59,8 +65,8 @@ async function readUntil(
             timestampMs: Number(timestamp),
           });
         }
-        if (BigInt(batch.lastOffset()) + 1n >= end) ends.delete(batch.partition);
-        if (ends.size === 0) done.resolve();
+        if (BigInt(batch.lastOffset()) + 1n >= end) missing.delete(batch.partition);
+        if (missing.size === 0) done.resolve();
       },
     });
     await done.promise;
