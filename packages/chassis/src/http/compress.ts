@@ -21,7 +21,8 @@ export function compressResponses({ thresholdBytes = 1_024 }: CompressOptions = 
     const { headers, status } = res;
     // A 304 says no type, and whoever stored the full answer must learn the same of it.
     if (status !== 304 && !compressible.test(headers.get("content-type") ?? "")) return;
-    headers.append("vary", "Accept-Encoding");
+    // An answer of another service that went through here may say it already.
+    if (!/\baccept-encoding\b/i.test(headers.get("vary") ?? "")) headers.append("vary", "Accept-Encoding");
     const encoding = pickEncoding(c.req.header("accept-encoding"));
     if (encoding === undefined || c.req.method === "HEAD") return;
     if (status < 200 || status === 204 || status === 206 || status === 304 || headers.has("content-encoding")) return;

@@ -198,7 +198,15 @@ describe("compression and validation of copies", () => {
   served.get("/tiny", (c) => c.json({ a: 1 }));
   served.get("/image", (c) => c.body(large, 200, { "content-type": "image/png" }));
   served.get("/packed", (c) => c.body(large, 200, { "content-type": "text/plain", "content-encoding": "zstd" }));
+  served.get("/varied", (c) => c.body(large, 200, { "content-type": "text/plain", vary: c.req.query("by") ?? "" }));
   const get = (path: string, headers: Record<string, string> = {}) => served.request(path, { headers });
+
+  it.each([
+    ["accept-encoding", "accept-encoding"],
+    ["Origin", "Origin, Accept-Encoding"],
+  ])("says once what an answer varies by: %s", async (by, said) => {
+    expect((await get(`/varied?by=${by}`)).headers.get("vary")).toBe(said);
+  });
 
   it("packs large text as the client prefers", async () => {
     const br = await get("/large", { "accept-encoding": "gzip, br" });
