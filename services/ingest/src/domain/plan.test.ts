@@ -57,6 +57,20 @@ describe("checkPlan", () => {
     expect(checked.kind === "plan" && checked.plan.zones[0]?.priceHundredths).toBe(hundredths);
   });
 
+  it("takes every price to the hundredth", () => {
+    fc.assert(
+      fc.property(
+        fc.maxSafeNat().map((n) => n % 10 ** 15),
+        (hundredths) => {
+          const digits = String(hundredths).padStart(3, "0");
+          const checked = checkPlan(raw({ zone: { price: `${digits.slice(0, -2)}.${digits.slice(-2)}` } }), toInstant);
+          expect(checked.kind === "plan" && checked.plan.zones[0]?.priceHundredths).toBe(hundredths);
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+
   it("takes no zones, capacity 0, an offline plan and one that ends when it starts", () => {
     const same = { plan_end_date: "2021-06-30T21:00:00" };
     for (const change of [
