@@ -28,8 +28,11 @@ export function makeFindKnownPlans(pool: Pool): FindKnownPlans {
         events.map(({ id }) => id),
       );
       if (confirmAs === undefined) return stored;
-      const plans = await confirm(sql, "plans", events, confirmAs);
-      const rejections = await confirm(sql, "rejected_plans", events, confirmAs);
+      // What was something else just now counts as changed in any case: to publish too much is safe.
+      const asStored = (hash: keyof KnownPlan) =>
+        events.filter(({ id, contentHash }) => stored.get(id)?.[hash] === contentHash);
+      const plans = await confirm(sql, "plans", asStored("planHash"), confirmAs);
+      const rejections = await confirm(sql, "rejected_plans", asStored("rejectedHash"), confirmAs);
       return new Map(
         events.map(({ id, contentHash }) => [
           id,
@@ -66,6 +69,7 @@ async function confirm(
   events: readonly Pick<CatalogEventData, "id" | "contentHash">[],
   sequence: number,
 ): Promise<ReadonlySet<string>> {
+  if (events.length === 0) return new Set();
   const rows = await sql<{ id: string }[]>`
     with asked as (
       select * from unnest(${events.map(({ id }) => id)}::uuid[], ${events.map(({ contentHash }) => contentHash)}::text[]) as a (id, hash)
