@@ -20,15 +20,19 @@ export interface Bundle {
   readonly components: readonly Component[];
 }
 
-/** Everything that the image holds beside its base, in a folder: one file of code, what it reads, and its SBOM. */
+/** Everything that the image holds beside its base, in a folder: its code, what it reads, and its SBOM. */
 export async function makeBundle(root: string, image: ImageSpec, version: string): Promise<Bundle> {
   const folder = join(root, ".run", "images", image.name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: [image.entry],
-    outfile: join(folder, bundlePath),
+    entryPoints: { main: image.entry },
+    outdir: join(folder, dirname(bundlePath)),
+    outExtension: { ".js": ".mjs" },
+    // What is imported late, or by one role alone, takes no memory of the others.
+    splitting: true,
+    chunkNames: "[name]-[hash]",
     bundle: true,
     platform: "node",
     format: "esm",
@@ -43,8 +47,10 @@ export async function makeBundle(root: string, image: ImageSpec, version: string
     metafile: true,
     logLevel: "warning",
   });
-  const code = join(folder, bundlePath);
-  writeFileSync(code, escapeNonAscii(readFileSync(code, "utf8")));
+  for (const output of Object.keys(metafile.outputs)) {
+    const code = join(root, output);
+    writeFileSync(code, escapeNonAscii(readFileSync(code, "utf8")));
+  }
   for (const [from, to] of Object.entries(image.files)) {
     if (existsSync(join(root, from)))
       cpSync(join(root, from), join(folder, to), { recursive: true, dereference: true });

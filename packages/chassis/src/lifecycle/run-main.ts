@@ -1,7 +1,7 @@
 import { rename, writeFile } from "node:fs/promises";
 import { flushStandardOutput, type Logger, type LogLevel, makeLogger } from "../log/index.ts";
 import { type Lifecycle, makeLifecycle } from "./make-lifecycle.ts";
-import { releaseStartupMemory, tuneCollector } from "./memory.ts";
+import { releaseMemory, tuneCollector } from "./memory.ts";
 
 export type ReadyInfo = { httpPort?: number; metricsPort?: number };
 
@@ -56,7 +56,7 @@ export function runMain(
     try {
       const ready = await main(lifecycle, logger);
       if (exiting) return;
-      releaseStartupMemory();
+      releaseMemory();
       await writeReadyFile(env.READY_FILE, ready ?? {});
       logger.info({ ...ready, pid: process.pid }, "ready");
     } catch (error) {
