@@ -78,9 +78,21 @@ describe("currencies", () => {
     ["EUR", 2],
     ["JPY", 0],
     ["KWD", 3],
+    ["HUF", 2],
+    ["IQD", 3],
   ])("%s has %d decimals", (code, digits) => {
     expect(minorDigits(code)).toBe(digits);
     expect(isCurrency(code)).toBe(true);
+  });
+
+  it("are those that this runtime knows, with its decimals where it does not shorten what is shown", () => {
+    // CLDR leaves out decimals that nobody pays in cash.
+    const shortened = "AFN ALL COP HUF IDR IQD IRR KPW LAK LBP MGA MMK PKR SLL SOS SYP YER".split(" ");
+    for (const code of Intl.supportedValuesOf("currency")) {
+      const format = new Intl.NumberFormat("en", { style: "currency", currency: code });
+      const shown = format.resolvedOptions().maximumFractionDigits ?? 2;
+      expect([code, shown]).toEqual([code, shortened.includes(code) ? 0 : minorDigits(code)]);
+    }
   });
 
   it("are those of ISO 4217 alone", () => {
