@@ -53,6 +53,16 @@ describe("a webhook", { timeout: 240_000 }, () => {
       await orders.idle();
       const letter = (await orders.deadLetters.show(topic)).find(({ key }) => key?.toString() === orderId);
       expect(letter).toMatchObject({ code: "notification_failed", attempts: 3, replayed: false });
+      // A replay that fails again changes nothing, and has its letter again.
+      expect(await orders.command("dlq", "replay", topic)).toMatchObject({ code: 0 });
+      await eventually(() => expect(deliveriesOf(orderId)).toHaveLength(6), patience);
+      await orders.idle();
+      const letters = (await orders.deadLetters.show(topic)).filter(({ key }) => key?.toString() === orderId);
+      expect(letters).toMatchObject([
+        { replayed: true },
+        { code: "notification_failed", attempts: 3, replayed: false },
+      ]);
+      expect(await orders.order(orderId)).toEqual(failed);
       expect(letter?.message).toContain(fault === 500 ? "the webhook answered 500" : "the webhook cannot be reached");
 
       webhook.answers(204);
@@ -62,11 +72,11 @@ describe("a webhook", { timeout: 240_000 }, () => {
       });
       const told = await orders.reaches(orderId, "notified");
       expect(told.notification).toBe("sent");
-      expect(deliveriesOf(orderId)).toHaveLength(4);
+      expect(deliveriesOf(orderId)).toHaveLength(7);
       // What is told is not told again, nor charged.
       await orders.command("dlq", "replay", topic, "--again");
       await orders.idle();
-      expect(deliveriesOf(orderId)).toHaveLength(4);
+      expect(deliveriesOf(orderId)).toHaveLength(7);
       expect(await orders.order(orderId)).toEqual(told);
       const charges = (await orders.recorded()).filter((one) => one.correlationId === told.payment_id);
       expect(charges).toMatchObject([{ amountMinor: 1000, refunded: false }]);

@@ -137,7 +137,7 @@ export function step(state: OrderState, event: OrderEvent, limits: { maxFulfilme
     case "notification_sent":
       return isToNotify(state) ? move(state, { status: "notified", notification: "sent" }) : unchanged;
     case "notification_failed":
-      return isToNotify(state)
+      return isToNotify(state) && state.notification !== "failed"
         ? move(state, { notification: "failed" }, { type: "dead_letter", reason: event.reason })
         : unchanged;
     case "cancel_requested":

@@ -16,9 +16,10 @@ export type NotifyCustomer = (
 
 /**
  * Tells of a fulfilled order, at least once: the receiver knows a repeat by its id. What cannot be delivered leaves the order
- * fulfilled, its notification failed, and a dead letter whose replay delivers it after all.
+ * fulfilled, its notification failed, and a dead letter whose replay delivers it after all. A replay that fails too changes nothing of
+ * the order: it is given up as any other message, and has its letter again.
  *
- * @throws AppError `notification_failed` while there are attempts left
+ * @throws AppError `notification_failed` while there are attempts left, and for good when the order has failed by it already
  */
 export function makeNotifyCustomer(deps: MoveDeps & { pool: Pool; notifier: Notifier }): NotifyCustomer {
   const { pool, notifier } = deps;
@@ -29,7 +30,8 @@ export function makeNotifyCustomer(deps: MoveDeps & { pool: Pool; notifier: Noti
     if (order?.state.status !== "fulfilled") return;
     const delivery = await notifier.notify(notificationOf(order));
     if (delivery.kind === "failed") {
-      if (!isLast) throw new AppError("notification_failed", { detail: delivery.reason });
+      if (!isLast || order.state.notification === "failed")
+        throw new AppError("notification_failed", { detail: delivery.reason });
       const event = { type: "notification_failed", reason: delivery.reason } as const;
       await move(ref, () => ({ event, deadLetter }));
       return;
