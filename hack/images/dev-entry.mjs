@@ -34,10 +34,14 @@ function start() {
   return started;
 }
 
+function hasEnded({ exitCode, signalCode }) {
+  return exitCode !== null || signalCode !== null;
+}
+
 function restart() {
   console.error("an edit: starting anew");
   const edited = child;
-  if (edited.exitCode !== null || edited.signalCode !== null) {
+  if (hasEnded(edited)) {
     child = start();
     return;
   }
@@ -49,6 +53,8 @@ function restart() {
 for (const signal of ["SIGTERM", "SIGINT"]) {
   process.on(signal, () => {
     isStopping = true;
+    // It may have ended by itself, and nobody would hear of it again.
+    if (hasEnded(child)) process.exit(0);
     child.kill(signal);
   });
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Kafka as Client } from "kafkajs";
 import type { GroupLook } from "./group-look.ts";
-import { type GroupQuestion, makeGroupRounds } from "./group-rounds.ts";
+import { type GroupQuestion, keyOf, makeGroupRounds } from "./group-rounds.ts";
 import { protocolErrorType } from "./outage.ts";
 
 /** Looks at many groups with few requests. */
@@ -95,5 +95,3 @@ export function makeGroupLooks(client: Client, gatherMs = 0): GroupLooks {
     },
   };
 }
-
-const keyOf = ({ groupId, topics }: GroupQuestion): string => [groupId, ...topics].join("\n");

@@ -62,12 +62,13 @@ export function makeGroupRounds(client: Client): GroupRounds {
     ]);
     const atMs = performance.now();
     for (const [key, one] of remembered) if (atMs - one.atMs > trustMs) remembered.delete(key);
-    const untrusted = questions.filter((one) => findTrusted(one, ends, descriptions) === undefined);
+    const trusted = questions.map((one) => findTrusted(one, ends, descriptions));
+    const untrusted = questions.filter((_, index) => trusted[index] === undefined);
     const starts = await fetchOffsets(connected, new Set(untrusted.flatMap((one) => one.topics)), true);
     return await Promise.all(
-      questions.map(async (question) => {
-        const trusted = findTrusted(question, ends, descriptions);
-        if (trusted !== undefined) return trusted;
+      questions.map(async (question, index) => {
+        const known = trusted[index];
+        if (known !== undefined) return known;
         const committed = await fetchCommitted(connected, question);
         const partitions = toPartitions(question.topics, { starts, ends, committed });
         const look = makeGroupLook(descriptions.get(question.groupId), partitions);
@@ -142,7 +143,8 @@ function isOfCoordinators(error: unknown): boolean {
   return (protocolErrorType(error) ?? "").includes("COORDINATOR");
 }
 
-const keyOf = ({ groupId, topics }: GroupQuestion): string => [groupId, ...topics].join("\n");
+/** Of questions that are the same. */
+export const keyOf = ({ groupId, topics }: GroupQuestion): string => [groupId, ...topics].join("\n");
 
 const partitionsOf = (cluster: Cluster, topic: string): { partition: number }[] =>
   cluster.findTopicPartitionMetadata(topic).map(({ partitionId: partition }) => ({ partition }));

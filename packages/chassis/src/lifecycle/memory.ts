@@ -6,9 +6,17 @@ import { runInNewContext } from "node:vm";
  * where a service at work needs 30. Costs one collection of about 50 ms, so it is for a moment when nobody waits.
  */
 export function releaseMemory(): void {
+  collect ??= findCollector();
+  collect?.({ type: "major", execution: "sync", flavor: "last-resort" });
+}
+
+let collect: ((options: object) => void) | undefined;
+
+/** Of V8, which has it for a context that is made after the flag. */
+function findCollector(): typeof collect {
   setFlagsFromString("--expose-gc");
-  const collect: unknown = runInNewContext("gc");
-  if (typeof collect === "function") collect({ type: "major", execution: "sync", flavor: "last-resort" });
+  const found: unknown = runInNewContext("gc");
+  return typeof found === "function" ? (options) => void found(options) : undefined;
 }
 
 /**
