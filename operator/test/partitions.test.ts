@@ -164,6 +164,27 @@ describe("runPartitions", () => {
     }
   });
 
+  it("gives way to a second runner within ten seconds when it is paused, and changes nothing when it wakes", async () => {
+    const woken = Promise.withResolvers<void>();
+    const reached = Promise.withResolvers<void>();
+    // As the server sees a paused process: the connection stands, and nothing comes.
+    const paused = run(nowMs, spec, {
+      afterAction() {
+        reached.resolve();
+        return woken.promise;
+      },
+    });
+    await reached.promise;
+    const startedMs = performance.now();
+    const [report] = await run();
+    expect(performance.now() - startedMs).toBeLessThan(12_000);
+    expect(report).toMatchObject({ failures: [], months: 4 });
+    const before = await observe();
+    woken.resolve();
+    await expect(paused).rejects.toMatchObject({ code: "postgres_unavailable" });
+    expect(await observe()).toEqual(before);
+  });
+
   it("never blocks writers longer than the lock time-out, and retries what it could not get", async () => {
     await makeOldMonths();
     const lockTimeoutMs = 400;

@@ -180,14 +180,20 @@ export async function query<T>(pool: Pool, deadlineMs: number, fn: (on: { sql: S
   }
 }
 
+/** Less than the lease of the operator that leads (15 s): whoever takes over from one that was paused finds its locks free. */
+const silenceMs = 10_000;
+
 /**
  * A connection of its own for session locks and DDL that refuses transactions, destroyed afterwards: no setting and no lock
- * survives it, whatever happened.
+ * survives it, whatever happened. Also not of a process that is paused: the server ends a session that asks nothing for 10 s.
  */
 export async function withSession<T>(pool: Pool, deadlineMs: number, fn: (sql: Sql) => Promise<T>): Promise<T> {
   const session = pool.openSession();
   try {
-    return await withDeadline(session, deadlineMs, () => fn(session.sql));
+    return await withDeadline(session, deadlineMs, async () => {
+      await session.sql.unsafe(`set idle_session_timeout = ${silenceMs}`);
+      return await fn(session.sql);
+    });
   } catch (error) {
     throw asFault(error);
   } finally {
