@@ -17,9 +17,10 @@ export function makeLiveSettings({ runtime, plan, verdicts }: LiveSettingsDeps):
   function write(): Promise<void> {
     const known = verdicts();
     const { settings, settingsHash: lasting } = plan();
-    if (known === undefined) return runtime.applySettings(settings, { lasting, whole: lasting });
+    if (known === undefined) return runtime.applySettings(settings, { lasting, whole: lasting, advice: "" });
     const live = withVerdicts(settings, known);
-    return runtime.applySettings(live, { lasting, whole: `${lasting} ${JSON.stringify(live.payment.verdicts)}` });
+    const whole = `${lasting} ${known.default.state} ${known.fallback.state}`;
+    return runtime.applySettings(live, { lasting, whole, advice: JSON.stringify(live.payment.verdicts) });
   }
 
   return () => {

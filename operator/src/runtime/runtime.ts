@@ -28,8 +28,10 @@ export class StillWaiting extends Error {
 export interface SettingsHash {
   /** Of what the resource says: processes that start have to know it. */
   readonly lasting: string;
-  /** With the prober's verdicts: advice of a few seconds, for processes that run. */
+  /** With what the prober found: advice of a few seconds, for processes that run. */
   readonly whole: string;
+  /** Of when it was found, and of its figures. A change of it alone says the same once more. */
+  readonly advice: string;
 }
 
 /** What the reconciler needs of the place that an engine runs in. Every call is idempotent and may be repeated. */

@@ -1,7 +1,14 @@
 import type { GuardedRedis } from "./make-redis.ts";
 
-/** `epoch` is the writer's term, `revision` grows with every change within it. */
-export type SettingsDocument<Settings = unknown> = { epoch: number; revision: number; settings: Settings };
+export type SettingsDocument<Settings = unknown> = {
+  /** The writer's term. */
+  epoch: number;
+  /** Grows with every change within the term. */
+  revision: number;
+  /** Grows whenever the same is said once more, so that advice with a date does not expire; 0 with each revision, and when absent. */
+  renewal?: number | undefined;
+  settings: Settings;
+};
 
 /** Name of the key and of the channel that tells about it. */
 export function settingsKey(prefix: string): string {
@@ -14,13 +21,17 @@ local stored = redis.call('GET', KEYS[1])
 if stored then
   local ok, document = pcall(cjson.decode, stored)
   if ok and type(document) == 'table' and type(document.epoch) == 'number' and type(document.revision) == 'number' then
-    local epoch, revision = tonumber(ARGV[1]), tonumber(ARGV[2])
-    if document.epoch > epoch or (document.epoch == epoch and document.revision > revision) then return 'stale' end
-    if document.epoch == epoch and document.revision == revision then return 'unchanged' end
+    local known = {document.epoch, document.revision, tonumber(document.renewal) or 0}
+    for place = 1, 3 do
+      local mine = tonumber(ARGV[place])
+      if known[place] > mine then return 'stale' end
+      if known[place] < mine then break end
+      if place == 3 then return 'unchanged' end
+    end
   end
 end
-redis.call('SET', KEYS[1], ARGV[3])
-redis.call('PUBLISH', KEYS[1], ARGV[3])
+redis.call('SET', KEYS[1], ARGV[4])
+redis.call('PUBLISH', KEYS[1], ARGV[4])
 return 'written'
 `;
 
@@ -33,9 +44,9 @@ export async function pushSettings(
   prefix: string,
   document: SettingsDocument,
 ): Promise<"written" | "unchanged" | "stale"> {
-  const { epoch, revision } = document;
+  const { epoch, revision, renewal = 0 } = document;
   const answer = await redis.guarded((client) =>
-    client.eval(script, 1, settingsKey(prefix), epoch, revision, JSON.stringify(document)),
+    client.eval(script, 1, settingsKey(prefix), epoch, revision, renewal, JSON.stringify(document)),
   );
   return answer === "stale" || answer === "unchanged" ? answer : "written";
 }

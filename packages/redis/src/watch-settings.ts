@@ -7,6 +7,8 @@ import type { GuardedRedis } from "./make-redis.ts";
 import { isRedisOutage } from "./make-redis.ts";
 import { type SettingsDocument, settingsKey } from "./push-settings.ts";
 
+type Listener<Settings> = (settings: Settings, document: SettingsDocument<Settings>) => void | Promise<void>;
+
 export type WatchSettingsOptions<Schema extends z.ZodType> = {
   redis: GuardedRedis;
   prefix: string;
@@ -14,8 +16,10 @@ export type WatchSettingsOptions<Schema extends z.ZodType> = {
   file?: string | undefined;
   /** Schema of `settings` (not of the document around it). */
   schema: Schema;
-  /** Called for every newer valid document; the first one included. A throw is logged. */
-  onChange?: (settings: z.output<Schema>, document: SettingsDocument<z.output<Schema>>) => void | Promise<void>;
+  /** Called for every newer revision that is valid; the first one included. A throw is logged. */
+  onChange?: Listener<z.output<Schema>>;
+  /** Called when the revision in force is said once more. Without it renewals pass by, and what is in force stays as it came. */
+  onRenewal?: Listener<z.output<Schema>>;
   logger: Logger;
   lifecycle: Lifecycle;
   /** Milliseconds between looks at Redis, beside its messages. */
@@ -28,42 +32,59 @@ export type SettingsWatch<Settings> = {
   document(): SettingsDocument<Settings>;
 };
 
-const versionSchema = z.object({ epoch: z.int().nonnegative(), revision: z.int().nonnegative() });
-const envelopeSchema = versionSchema.extend({ settings: z.unknown() });
+const count = z.int().nonnegative();
+const envelopeSchema = z.object({ epoch: count, revision: count, renewal: count.default(0), settings: z.unknown() });
+type Envelope = z.output<typeof envelopeSchema>;
 
 /**
  * Follows the live settings: the file first, then Redis on connect, on every message, and every `pollMs`. Only a newer
- * (epoch, revision) is applied; an invalid document is logged once and ignored, and the last good one stays.
+ * (epoch, revision, renewal) is applied; an invalid document is logged once and ignored, and the last good one stays.
  * Resolves with the first valid document; rejects when the lifecycle ends before there is one.
  */
 export async function watchSettings<Schema extends z.ZodType>(
   options: WatchSettingsOptions<Schema>,
 ): Promise<SettingsWatch<z.output<Schema>>> {
-  const { redis, prefix, file, schema, onChange, logger, lifecycle, pollMs = 1_000 } = options;
+  const { redis, prefix, file, schema, onChange, onRenewal, logger, lifecycle, pollMs = 1_000 } = options;
   const key = settingsKey(prefix);
   const first = Promise.withResolvers<void>();
-  let inForce: SettingsDocument<z.output<Schema>> | undefined;
+  let inForce: (Envelope & SettingsDocument<z.output<Schema>>) | undefined;
   let lastText: string | undefined;
 
   function apply(text: string, source: "file" | "redis"): void {
     if (text === lastText) return;
     lastText = text;
-    const parsed = parseDocument(text, schema);
-    if (!parsed.ok) {
-      logger.error({ source, problem: parsed.problem }, "live settings refused, the last good ones stay");
+    const envelope = parseEnvelope(text);
+    if (!envelope.success) {
+      refuse(source, envelope.problem);
       return;
     }
-    const { document } = parsed;
-    if (inForce !== undefined && !isNewer(document, inForce)) return;
-    inForce = document;
-    logger.info({ source, epoch: document.epoch, revision: document.revision }, "live settings in force");
-    void notify(document);
+    const news = compare(envelope.data, inForce);
+    const listener = news === "renewed" ? onRenewal : onChange;
+    if (news === "known" || (news === "renewed" && listener === undefined)) return;
+    const settings = schema.safeParse(envelope.data.settings);
+    if (!settings.success) {
+      refuse(source, z.prettifyError(settings.error));
+      return;
+    }
+    inForce = { ...envelope.data, settings: settings.data };
+    // Renewals come several times a minute and say nothing new.
+    if (news !== "renewed") {
+      logger.info({ source, epoch: inForce.epoch, revision: inForce.revision }, "live settings in force");
+    }
+    void notify(listener, inForce);
     first.resolve();
   }
 
-  async function notify(document: SettingsDocument<z.output<Schema>>): Promise<void> {
+  function refuse(source: "file" | "redis", problem: string): void {
+    logger.error({ source, problem }, "live settings refused, the last good ones stay");
+  }
+
+  async function notify(
+    listener: Listener<z.output<Schema>> | undefined,
+    document: SettingsDocument<z.output<Schema>>,
+  ): Promise<void> {
     try {
-      await onChange?.(document.settings, document);
+      await listener?.(document.settings, document);
     } catch (error) {
       logger.error({ err: error }, "live settings were not taken over everywhere");
     }
@@ -110,22 +131,23 @@ export async function watchSettings<Schema extends z.ZodType>(
   return { document, current: () => document().settings };
 }
 
-function isNewer(a: SettingsDocument, b: SettingsDocument): boolean {
-  return a.epoch > b.epoch || (a.epoch === b.epoch && a.revision > b.revision);
+/** What a document is to the one in force. */
+function compare(found: Envelope, known: Envelope | undefined): "newer" | "renewed" | "known" {
+  if (known === undefined) return "newer";
+  if (found.epoch !== known.epoch) return found.epoch > known.epoch ? "newer" : "known";
+  if (found.revision !== known.revision) return found.revision > known.revision ? "newer" : "known";
+  return found.renewal > known.renewal ? "renewed" : "known";
 }
 
-type Parsed<Settings> = { ok: true; document: SettingsDocument<Settings> } | { ok: false; problem: string };
+type Parsed = { success: true; data: Envelope } | { success: false; problem: string };
 
-function parseDocument<Schema extends z.ZodType>(text: string, schema: Schema): Parsed<z.output<Schema>> {
+function parseEnvelope(text: string): Parsed {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
-    return { ok: false, problem: "not JSON" };
+    return { success: false, problem: "not JSON" };
   }
   const envelope = envelopeSchema.safeParse(json);
-  if (!envelope.success) return { ok: false, problem: z.prettifyError(envelope.error) };
-  const settings = schema.safeParse(envelope.data.settings);
-  if (!settings.success) return { ok: false, problem: z.prettifyError(settings.error) };
-  return { ok: true, document: { ...envelope.data, settings: settings.data } };
+  return envelope.success ? envelope : { success: false, problem: z.prettifyError(envelope.error) };
 }

@@ -162,10 +162,11 @@ describe("a Redis that fails", () => {
 describe("live settings", () => {
   const schema = z.object({ ttlMs: z.int().positive() });
 
-  async function watch(url: string, prefix: string, file?: string) {
+  async function watch(url: string, prefix: string, file?: string, followsRenewals = false) {
     const lifecycle = makeLifecycle({ logger, graceMs: 1_000 });
     stops.push(() => lifecycle.shutdown("test"));
     const seen: number[] = [];
+    const renewed: number[] = [];
     const redis = connect(url);
     const watching = watchSettings({
       redis,
@@ -176,19 +177,27 @@ describe("live settings", () => {
       lifecycle,
       pollMs: 200,
       onChange: ({ ttlMs }) => void seen.push(ttlMs),
+      ...(followsRenewals ? { onRenewal: ({ ttlMs }: z.output<typeof schema>) => void renewed.push(ttlMs) } : {}),
     });
-    return { seen, watching, lifecycle, redis };
+    return { seen, renewed, watching, lifecycle, redis };
   }
 
-  it("are written by compare-and-set on (epoch, revision)", async () => {
+  it("are written by compare-and-set on (epoch, revision, renewal)", async () => {
     const redis = await connected(infra().redisUrl);
     const prefix = makeTestPrefix();
     stops.push(() => redis.client.del(`${prefix}settings`));
-    const push = (epoch: number, revision: number) => pushSettings(redis, prefix, { epoch, revision, settings: {} });
+    const push = (epoch: number, revision: number, renewal?: number) =>
+      pushSettings(redis, prefix, { epoch, revision, renewal, settings: {} });
     expect(await push(2, 5)).toBe("written");
     expect(await push(2, 5)).toBe("unchanged");
     expect(await push(2, 4)).toBe("stale");
     expect(await push(1, 9)).toBe("stale");
+    expect(await push(2, 5, 1)).toBe("written");
+    expect(await push(2, 5, 1)).toBe("unchanged");
+    expect(await push(2, 5)).toBe("stale");
+    expect(await push(2, 4, 9)).toBe("stale");
+    expect(await push(2, 6)).toBe("written");
+    expect(await push(2, 5, 2)).toBe("stale");
     expect(await push(3, 0)).toBe("written");
     await redis.client.set(`${prefix}settings`, "garbage");
     expect(await push(1, 1)).toBe("written");
@@ -212,6 +221,32 @@ describe("live settings", () => {
     await pushSettings(redis, prefix, { epoch: 1, revision: 4, settings: { ttlMs: 4 } });
     await eventually(() => expect(settings.current()).toEqual({ ttlMs: 4 }));
     expect(seen).toEqual([1, 2, 4]);
+  });
+
+  it("that are renewed are told to who asks for it, and to nobody as a change", async () => {
+    const prefix = makeTestPrefix();
+    const [asking, other] = [
+      await watch(infra().redisUrl, prefix, undefined, true),
+      await watch(infra().redisUrl, prefix),
+    ];
+    await eventually(() => expect(asking.redis.isAvailable()).toBe(true));
+    stops.push(() => asking.redis.client.del(`${prefix}settings`));
+    const push = (revision: number, renewal: number, ttlMs: number) =>
+      pushSettings(asking.redis, prefix, { epoch: 1, revision, renewal, settings: { ttlMs } });
+    await push(1, 0, 10);
+    const [settings] = [await asking.watching, await other.watching];
+    await push(1, 1, 11);
+    await eventually(() => expect(asking.renewed).toEqual([11]));
+    expect(settings.current()).toEqual({ ttlMs: 11 });
+    await push(1, 2, 12);
+    await push(2, 0, 20);
+    await eventually(() =>
+      expect([asking.seen, asking.renewed, other.seen]).toEqual([
+        [10, 20],
+        [11, 12],
+        [10, 20],
+      ]),
+    );
   });
 
   it("reach a reader that waits for them, also when Redis comes late and was emptied", async () => {

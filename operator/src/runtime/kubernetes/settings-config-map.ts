@@ -98,7 +98,9 @@ export function makeSettingsConfigMap(
     try {
       if (hash.whole !== current.hash.whole) {
         current.revision++;
-        current.document = { epoch: current.epoch, revision: current.revision, settings };
+        current.document = { epoch: current.epoch, revision: current.revision, renewal: 0, settings };
+      } else if (hash.advice !== current.hash.advice && current.document !== undefined) {
+        current.document = { ...current.document, renewal: (current.document.renewal ?? 0) + 1, settings };
       }
       // Verdicts are out of date sooner than a process has started.
       if (hash.lasting !== current.hash.lasting) await store(current);

@@ -142,7 +142,7 @@ export function makeLocalRuntime(options: LocalRuntimeOptions): LocalRuntime {
       }
     },
     ensurePartitions: (plans) => servers.ensurePartitions(plans),
-    applySettings: (settings, { whole }) => settingsWriter.write(settings, whole),
+    applySettings: (settings, hash) => settingsWriter.write(settings, hash),
     async applyWorkloads(applied) {
       // Whoever reconciles or releases needs what the worker has: the database, and the processors with their tokens.
       const worker = applied.find(({ role }) => role === "payment-worker");

@@ -1,11 +1,12 @@
 import type { EngineSettings } from "@pricing-engine/contracts";
 import { type GuardedRedis, pushSettings } from "@pricing-engine/redis";
 import { z } from "zod";
+import type { SettingsHash } from "../runtime.ts";
 import { findJson, writeFileAtomic } from "./atomic-file.ts";
 
 export interface SettingsWriter {
-  /** The file first, for processes that start; then Redis, for those that run. Repeats are free. */
-  write(settings: EngineSettings, hash: string): Promise<void>;
+  /** The file first, for processes that start; then Redis, for those that run, renewals alone too. Repeats are free. */
+  write(settings: EngineSettings, hash: SettingsHash): Promise<void>;
 }
 
 const headSchema = z.object({ epoch: z.int(), revision: z.int() });
@@ -25,26 +26,31 @@ export function makeSettingsWriter(options: {
   const before = headSchema.safeParse(findJson(file));
   let epoch = Math.max(before.success ? before.data.epoch + 1 : 1, Math.floor(options.nowMs() / 1000));
   let revision = 0;
-  let written = "";
+  let renewal = 0;
+  let written: Partial<SettingsHash> = {};
 
   async function raiseEpoch(): Promise<void> {
     const raw = await redis.guarded((client) => client.get(`${prefix}settings`));
     const newer = headSchema.safeParse(raw === null ? undefined : JSON.parse(raw));
     if (newer.success) epoch = Math.max(epoch, newer.data.epoch) + 1;
     revision = 1;
+    renewal = 0;
   }
 
   return {
     async write(settings, hash) {
-      if (hash !== written) {
+      const document = () => ({ epoch, revision, renewal, settings });
+      const store = () => writeFileAtomic(file, JSON.stringify(document()), { durable: true });
+      if (hash.whole !== written.whole) {
         revision++;
-        writeFileAtomic(file, JSON.stringify({ epoch, revision, settings }), { durable: true });
-        written = hash;
-      }
-      if ((await pushSettings(redis, prefix, { epoch, revision, settings })) !== "stale") return;
+        renewal = 0;
+        store();
+      } else if (hash.advice !== written.advice) renewal++;
+      written = hash;
+      if ((await pushSettings(redis, prefix, document())) !== "stale") return;
       await raiseEpoch();
-      writeFileAtomic(file, JSON.stringify({ epoch, revision, settings }), { durable: true });
-      await pushSettings(redis, prefix, { epoch, revision, settings });
+      store();
+      await pushSettings(redis, prefix, document());
     },
   };
 }

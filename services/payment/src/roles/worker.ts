@@ -82,6 +82,8 @@ export async function runWorker(
       logger.level = changed.telemetry.logLevel;
       traffic?.setSettings(changed.payment);
     },
+    // A verdict ages from when it was last heard.
+    onRenewal: ({ payment }) => traffic?.setSettings(payment),
   });
   const control = makeTraffic({ clock: systemClock, settings: settings.current().payment });
   traffic = control;
