@@ -3,8 +3,16 @@ import { envelopeOf } from "./envelope.ts";
 import { maxIdLength, text } from "./text.ts";
 import { timeInput } from "./time.ts";
 
-const id = text({ min: 1, max: maxIdLength });
-const label = text({ min: 0, max: 1000 });
+/** Texts in UTF-16 units. */
+export const catalogLimits = {
+  idLength: maxIdLength,
+  labelLength: 1000,
+  zones: 2000,
+  capacity: 2_147_483_647,
+} as const;
+
+const id = text({ min: 1, max: catalogLimits.idLength });
+const label = text({ min: 0, max: catalogLimits.labelLength });
 /** `2021-06-30T21:00:00`, as the source gives it, in its own time. */
 const localTime = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/);
 
@@ -12,7 +20,7 @@ export const catalogZone = z.object({
   zoneId: id,
   name: label,
   numbered: z.boolean(),
-  capacity: z.int().min(0).max(2_147_483_647),
+  capacity: z.int().min(0).max(catalogLimits.capacity),
   /** Hundredths of the source's currency, which no feed names. */
   priceHundredths: z.int().min(0).max(Number.MAX_SAFE_INTEGER),
 });
@@ -31,7 +39,7 @@ export const catalogPlan = z.object({
   endsAtMs: z.int(),
   sellFromMs: z.int().optional(),
   sellToMs: z.int().optional(),
-  zones: z.array(catalogZone).max(2000),
+  zones: z.array(catalogZone).max(catalogLimits.zones),
 });
 export type CatalogPlan = z.infer<typeof catalogPlan>;
 

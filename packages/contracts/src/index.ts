@@ -6,6 +6,7 @@ export {
   type CatalogZone,
   catalogEventData,
   catalogEventMessage,
+  catalogLimits,
   type RawPlan,
   rawPlan,
 } from "./catalog-event.ts";

@@ -5,7 +5,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** JSON bytes of an envelope that fits the schema; throws AppError `invalid_message` when it does not. */
 export function encodeEnvelope<Schema extends z.ZodType>(schema: Schema, message: z.input<Schema>): Buffer {
-  return Buffer.from(JSON.stringify(check(schema, message)));
+  return Buffer.from(JSON.stringify(checkEnvelope(schema, message)));
 }
 
 /**
@@ -13,16 +13,20 @@ export function encodeEnvelope<Schema extends z.ZodType>(schema: Schema, message
  * message straight with the dead letters) for bad UTF-8, bad JSON and everything that does not fit the schema.
  */
 export function decodeEnvelope<Schema extends z.ZodType>(schema: Schema, value: Buffer): z.output<Schema> {
-  let parsed: unknown;
+  return checkEnvelope(schema, parseEnvelope(value));
+}
+
+/** The first half of {@link decodeEnvelope}: JSON, unchecked. */
+export function parseEnvelope(value: Buffer): unknown {
   try {
-    parsed = JSON.parse(utf8.decode(value));
+    return JSON.parse(utf8.decode(value));
   } catch (cause) {
     throw new AppError("invalid_message", { cause, detail: "the message is not JSON" });
   }
-  return check(schema, parsed);
 }
 
-function check<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+/** The second half of {@link decodeEnvelope}. */
+export function checkEnvelope<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const fieldErrors: FieldError[] = result.error.issues.map(({ path, code, message }) => ({

@@ -5,7 +5,7 @@ export type { Consumer, ConsumerHealth, RetryPolicy } from "./consumer-options.t
 export { type DeadLetterCommand, makeDeadLetterCommand } from "./dead-letter-command.ts";
 export { makeDeadLetter } from "./dead-letter-record.ts";
 export { type DeadLetter, type DeadLetterSummary, type DeadLetters, makeDeadLetters } from "./dead-letters.ts";
-export { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
+export { checkEnvelope, decodeEnvelope, encodeEnvelope, parseEnvelope } from "./envelope.ts";
 export type { GroupLook, GroupPartition } from "./group-look.ts";
 export { type Kafka, type KafkaAccess, type KafkaOptions, kafkaAccessOf, makeKafka } from "./kafka.ts";
 export type { Message, Position } from "./message.ts";

@@ -1,6 +1,7 @@
 import {
   type CatalogPlan,
   type CatalogZone,
+  catalogLimits,
   findWallTime,
   isNamableInstant,
   type RawPlan,
@@ -33,10 +34,6 @@ export type CheckedPlan =
   | { readonly kind: "plan"; readonly plan: CatalogPlan }
   | ({ readonly kind: "rejected" } & Rejection);
 
-export const maxZones = 2000;
-const maxIdLength = 255;
-const maxTextLength = 1000;
-const maxCapacity = 2_147_483_647;
 // Thirteen digits before the point: in hundredths it is still a safe integer.
 const priceShape = /^\d{1,13}(?:\.\d{1,2})?$/;
 const capacityShape = /^\d{1,10}$/;
@@ -82,7 +79,7 @@ function readPlan({ basePlan, plan, zones }: RawPlan, toInstant: ToInstant): Cat
   }
   const sellFrom = readTime(plan, "sell_from");
   const sellTo = readTime(plan, "sell_to");
-  if (zones.length > maxZones) throw new Refused("too_many_zones", `more than ${maxZones} zones`);
+  if (zones.length > catalogLimits.zones) throw new Refused("too_many_zones", `more than ${catalogLimits.zones} zones`);
   return {
     basePlanId,
     planId,
@@ -106,7 +103,7 @@ function readZone(zone: Readonly<Record<string, string>>): CatalogZone {
   const zoneId = readId(zone.zone_id, "zone_id", "zone_id_missing");
   const capacity = zone.capacity?.trim() ?? "";
   if (capacity === "") throw new Refused("capacity_missing", `zone ${zoneId}: capacity is missing`);
-  if (!capacityShape.test(capacity) || Number(capacity) > maxCapacity) {
+  if (!capacityShape.test(capacity) || Number(capacity) > catalogLimits.capacity) {
     throw new Refused("capacity_invalid", `zone ${zoneId}: capacity ${quote(capacity)} is no count`);
   }
   return {
@@ -131,14 +128,15 @@ function readPrice(value: string | undefined, zoneId: string): number {
 function readId(value: string | undefined, name: string, reason: RejectionReason): string {
   const text = value?.trim() ?? "";
   if (text === "") throw new Refused(reason, `${name} is missing`);
-  if (text.length > maxIdLength) throw new Refused("text_invalid", `${name} is longer than ${maxIdLength} characters`);
+  if (text.length > catalogLimits.idLength)
+    throw new Refused("text_invalid", `${name} is longer than ${catalogLimits.idLength} characters`);
   return storable(text, name);
 }
 
 function readText(value: string | undefined, name: string): string {
   const text = value?.trim() ?? "";
-  if (text.length > maxTextLength) {
-    throw new Refused("text_invalid", `${name} is longer than ${maxTextLength} characters`);
+  if (text.length > catalogLimits.labelLength) {
+    throw new Refused("text_invalid", `${name} is longer than ${catalogLimits.labelLength} characters`);
   }
   return storable(text, name);
 }

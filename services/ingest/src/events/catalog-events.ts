@@ -1,6 +1,6 @@
-import { catalogEventMessage } from "@pricing-engine/contracts";
-import { decodeEnvelope, type MessageBatch } from "@pricing-engine/kafka";
+import type { MessageBatch } from "@pricing-engine/kafka";
 import type { ApplyCatalogEvents } from "../usecases/apply-catalog-events.ts";
+import { decodeCatalogEvent } from "./decode-catalog-event.ts";
 
 /** Topic `catalog-events`. A message that is none fails the batch, whose messages then come one by one. */
 export function makeCatalogEventsHandler(deps: {
@@ -8,7 +8,7 @@ export function makeCatalogEventsHandler(deps: {
   onApplied: (count: number) => void;
 }): (batch: MessageBatch) => Promise<void> {
   return async ({ messages }) => {
-    const events = messages.map(({ value }) => decodeEnvelope(catalogEventMessage, value).data);
+    const events = messages.map(({ value }) => decodeCatalogEvent(value));
     const { applied } = await deps.applyCatalogEvents(events);
     deps.onApplied(applied);
   };
