@@ -96,7 +96,8 @@ function isNews({ lag, reason }: WorkerStatus): boolean {
   return lag !== undefined && reason !== undefined && !reason.startsWith("Steady");
 }
 
-const widths = [20, 8, 20, 10];
+/** The first takes the longest table: orders.order_transitions. */
+const widths = [24, 8, 20, 10];
 
 function row(cells: readonly string[]): string {
   return `  ${cells.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join(" ")}`.trimEnd();
