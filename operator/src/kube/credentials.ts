@@ -1,5 +1,5 @@
 import type { RequestOptions } from "node:https";
-import { Agent, type Dispatcher, ProxyAgent } from "undici";
+import { Agent, type Dispatcher } from "@pricing-engine/chassis/http-client";
 import type { KubeAccess } from "./access.ts";
 
 /** Where the API server is and how we prove who we are. */
@@ -43,7 +43,7 @@ export function makeCredentials(config: KubeAccess): Credentials {
     const dispatcher =
       proxyUrl === undefined
         ? new Agent({ connect: { ...tls, timeout: 10_000, keepAlive: true, keepAliveInitialDelay: 30_000 } })
-        : new ProxyAgent({ uri: proxyUrl, requestTls: tls });
+        : await makeProxyAgent(proxyUrl, tls);
     // Waits for the watches that still run on it.
     before?.close().catch(() => undefined);
     return { headers, dispatcher, tls: hash, readAtMs };
@@ -63,4 +63,10 @@ export function makeCredentials(config: KubeAccess): Credentials {
       await current?.dispatcher.destroy();
     },
   };
+}
+
+/** In a pod there is none. */
+async function makeProxyAgent(uri: string, requestTls: RequestOptions): Promise<Dispatcher> {
+  const { ProxyAgent } = await import("@pricing-engine/chassis/http-client/proxy-agent");
+  return new ProxyAgent({ uri, requestTls });
 }

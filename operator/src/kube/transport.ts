@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Dispatcher, request } from "@pricing-engine/chassis/http-client";
 import { counter } from "@pricing-engine/chassis/metrics";
-import { type Dispatcher, request } from "undici";
 import type { Credentials } from "./credentials.ts";
 import { errorOfAnswer, KubeError } from "./kube-error.ts";
 

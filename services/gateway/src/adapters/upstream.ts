@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 import { AppError } from "@pricing-engine/chassis/errors";
+import { errors, Pool } from "@pricing-engine/chassis/http-client";
 import { injectHeaders, type Link, SpanKind, withSpan } from "@pricing-engine/chassis/telemetry";
-import { errors, Pool } from "undici";
 
 export type UpstreamRequest = {
   method: "GET" | "POST" | "PUT" | "DELETE";

@@ -1,7 +1,7 @@
 import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
-import { Agent, errors, request } from "undici";
+import { Agent, errors, request } from "@pricing-engine/chassis/http-client";
 import { FeedFault } from "../formats/feed-reader.ts";
 
 export interface FeedRequest {

@@ -1,6 +1,6 @@
 import { AppError } from "@pricing-engine/chassis/errors";
+import { request } from "@pricing-engine/chassis/http-client";
 import { productImportResponse } from "@pricing-engine/contracts";
-import { request } from "undici";
 
 export interface PricingClient {
   /** Makes or replaces products, in their order. @throws AppError `unavailable` when pricing could not be asked */

@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
+import { Agent, request } from "@pricing-engine/chassis/http-client";
 import type { Logger } from "@pricing-engine/chassis/log";
-import { Agent, request } from "undici";
 
 export interface Notification {
   /** The same on each delivery. */

@@ -1,7 +1,7 @@
 import { AppError } from "@pricing-engine/chassis/errors";
+import { Pool } from "@pricing-engine/chassis/http-client";
 import { injectHeaders } from "@pricing-engine/chassis/telemetry";
 import { productResponse, type QuotesRequest, type QuotesResponse, quotesResponse } from "@pricing-engine/contracts";
-import { Pool } from "undici";
 
 export interface PricingClient {
   quote(request: QuotesRequest): Promise<QuotesResponse>;

@@ -1,6 +1,6 @@
+import { buildConnector, Pool } from "@pricing-engine/chassis/http-client";
 import { injectHeaders, SpanKind, withSpan } from "@pricing-engine/chassis/telemetry";
 import { toPaymentAmount } from "@pricing-engine/contracts";
-import { buildConnector, Pool } from "undici";
 import { type Outcome, outcomeOfFailure, outcomeOfStatus } from "../domain/outcome.ts";
 import { type ProcessorName, processorNames } from "../domain/processor.ts";
 import type { Processors } from "../usecases/ports.ts";
