@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { build } from "esbuild";
 import { escapeNonAscii } from "./ascii.ts";
 import { bundlePath, type ImageSpec } from "./catalog.ts";
+import { loadLate } from "./late.ts";
 import { type Component, componentsOf, renderSbom } from "./sbom.ts";
 
 /** CommonJS libraries expect these; an ES module does not have them. */
@@ -38,6 +39,7 @@ export async function makeBundle(root: string, image: ImageSpec, version: string
     format: "esm",
     target: "node24",
     banner: { js: banner },
+    plugins: [loadLate],
     // Optional, and used only by its presence.
     external: ["pg-native"],
     // Names stay whole, for stack traces and for what is found by a class' name.

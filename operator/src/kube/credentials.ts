@@ -43,7 +43,7 @@ export function makeCredentials(config: KubeAccess): Credentials {
     const dispatcher =
       proxyUrl === undefined
         ? new Agent({ connect: { ...tls, timeout: 10_000, keepAlive: true, keepAliveInitialDelay: 30_000 } })
-        : await makeProxyAgent(proxyUrl, tls);
+        : new (await loadProxyAgent())({ uri: proxyUrl, requestTls: tls });
     // Waits for the watches that still run on it.
     before?.close().catch(() => undefined);
     return { headers, dispatcher, tls: hash, readAtMs };
@@ -65,8 +65,8 @@ export function makeCredentials(config: KubeAccess): Credentials {
   };
 }
 
-/** In a pod there is none. */
-async function makeProxyAgent(uri: string, requestTls: RequestOptions): Promise<Dispatcher> {
+/** Only a kubeconfig can name a proxy. */
+async function loadProxyAgent() {
   const { ProxyAgent } = await import("@pricing-engine/chassis/http-client/proxy-agent");
-  return new ProxyAgent({ uri, requestTls });
+  return ProxyAgent;
 }

@@ -1,10 +1,6 @@
 import { type Lifecycle, runMain } from "@pricing-engine/chassis/lifecycle";
 import { makeLogger } from "@pricing-engine/chassis/log";
 import { findRole, loadApiConfig, loadDatabaseConfig, loadDeadLetterConfig, loadStageConfig, roles } from "./config.ts";
-import { runApi } from "./roles/api.ts";
-import { migrate } from "./roles/migrate.ts";
-import { runStage } from "./roles/stage.ts";
-import { runTrace } from "./roles/trace.ts";
 
 const args = process.argv.slice(2);
 const role = findRole(args, process.env);
@@ -19,29 +15,40 @@ async function runCommand(name: string, command: () => Promise<number>): Promise
   }
 }
 
+// A role loads what it needs and no more: modules are most of a process' memory.
 switch (role) {
   case "api":
-    runMain("orders-api", (lifecycle: Lifecycle, logger) => runApi(loadApiConfig(process.env), lifecycle, logger));
+    runMain("orders-api", async (lifecycle: Lifecycle, logger) => {
+      const { runApi } = await import("./roles/api.ts");
+      return await runApi(loadApiConfig(process.env), lifecycle, logger);
+    });
     break;
   case "inventory":
   case "payment":
   case "fulfillment":
   case "notification":
-    runMain(`orders-${role}`, (lifecycle: Lifecycle, logger) =>
-      runStage(role, loadStageConfig(role, process.env), lifecycle, logger),
-    );
+    runMain(`orders-${role}`, async (lifecycle: Lifecycle, logger) => {
+      const { runStage } = await import("./roles/stage.ts");
+      return await runStage(role, loadStageConfig(role, process.env), lifecycle, logger);
+    });
     break;
   case "migrate":
     await runCommand("orders-migrate", async () => {
+      const { migrate } = await import("./roles/migrate.ts");
       const logger = makeLogger({ name: "orders-migrate", level: "info" });
       await migrate(loadDatabaseConfig(process.env).POSTGRES_URL, logger);
       return 0;
     });
     break;
   case "trace":
-    await runCommand("orders-trace", () =>
-      runTrace(args.slice(1), loadDatabaseConfig(process.env), (line) => void process.stdout.write(`${line}\n`)),
-    );
+    await runCommand("orders-trace", async () => {
+      const { runTrace } = await import("./roles/trace.ts");
+      return await runTrace(
+        args.slice(1),
+        loadDatabaseConfig(process.env),
+        (line) => void process.stdout.write(`${line}\n`),
+      );
+    });
     break;
   case "dlq":
     await runCommand("orders-dlq", async () => {

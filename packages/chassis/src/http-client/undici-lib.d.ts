@@ -1,10 +1,7 @@
 declare module "undici/lib/api/api-request.js" {
   import type { Dispatcher } from "undici";
 
-  function request<Opaque = null>(
-    this: Dispatcher,
-    options: Dispatcher.RequestOptions<Opaque>,
-  ): Promise<Dispatcher.ResponseData<Opaque>>;
+  function request(this: Dispatcher, options: Dispatcher.RequestOptions<null>): Promise<Dispatcher.ResponseData>;
   export = request;
 }
 

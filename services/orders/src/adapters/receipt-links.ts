@@ -7,8 +7,7 @@ export type LinkReceipt = (stored: string | null) => Promise<string | null>;
 
 const validSeconds = 3_600;
 
-export function makeLinkReceipt(place: S3Place | undefined): LinkReceipt {
-  if (place === undefined) return async (stored) => stored;
+export function makeLinkReceipt(place: S3Place): LinkReceipt {
   const client = makeS3Client(place);
   const base = urlOf(place, "");
   return async (stored) => {

@@ -7,7 +7,7 @@ import { findKeyState, pruneKeys } from "../adapters/idempotency-store.ts";
 import { readLoad } from "../adapters/load.ts";
 import { listOrders, readOrder } from "../adapters/order-reader.ts";
 import { makePricingClient } from "../adapters/pricing-client.ts";
-import { makeLinkReceipt } from "../adapters/receipt-links.ts";
+import type { LinkReceipt } from "../adapters/receipt-links.ts";
 import { type ApiConfig, s3Of } from "../config.ts";
 import { mountInventory, mountLoad } from "../http/inventory.ts";
 import { mountOrders } from "../http/orders.ts";
@@ -32,7 +32,7 @@ export async function runApi(
   startRelay(resources, lifecycle, logger);
   const pricing = makePricingClient(config.PRICING_URL);
   lifecycle.defer("pricing connections", () => pricing.close());
-  const link = makeLinkReceipt(s3Of(config));
+  const link = await openLinks(config);
   const deps = { pool, prefix: config.prefix, settings: () => settings().orders };
   const app = makeHttpApp({ logger, name });
   mountOrders(app, {
@@ -60,4 +60,12 @@ export async function runApi(
     lifecycle,
   });
   return { httpPort, metricsPort };
+}
+
+/** The client of S3 is loaded where there is one: it takes 10 MB. */
+async function openLinks(config: ApiConfig): Promise<LinkReceipt> {
+  const place = s3Of(config);
+  if (place === undefined) return async (stored) => stored;
+  const { makeLinkReceipt } = await import("../adapters/receipt-links.ts");
+  return makeLinkReceipt(place);
 }

@@ -11,7 +11,6 @@ import { isOutage } from "../adapters/outages.ts";
 import { makePaymentProducer } from "../adapters/payment-producer.ts";
 import type { ReceiptStore } from "../adapters/receipt-store.ts";
 import { makeDirectoryReceipts } from "../adapters/receipts-in-directory.ts";
-import { makeS3Receipts } from "../adapters/receipts-in-s3.ts";
 import { schemaName } from "../adapters/schema.ts";
 import { type Config, type Stage, s3Of } from "../config.ts";
 import { deadLetterRow, toCommand, toPaymentEvent } from "../events/commands.ts";
@@ -45,7 +44,7 @@ export async function runStage(
   const { kafka, producer, settings, metricsPort } = resources;
   const groupId = groupName(config.prefix, name);
   const retries = () => settings().orders.retries;
-  const handle = makeHandler(stage, config, resources, { groupId, retries }, lifecycle, logger);
+  const handle = await makeHandler(stage, config, resources, { groupId, retries }, lifecycle, logger);
   if (stage === "payment") startSweeping(config, resources, lifecycle, logger);
   const consumer = runConsumer({
     kafka,
@@ -73,14 +72,14 @@ export async function runStage(
   return { metricsPort };
 }
 
-function makeHandler(
+async function makeHandler(
   stage: Stage,
   config: Config,
   { pool, producer, settings }: Resources,
   { groupId, retries }: { groupId: string; retries: () => number },
   lifecycle: Lifecycle,
   logger: Logger,
-): Handle {
+): Promise<Handle> {
   const deps = { pool, prefix: config.prefix, settings: () => settings().orders };
   switch (stage) {
     case "inventory": {
@@ -102,7 +101,7 @@ function makeHandler(
       };
     }
     case "fulfillment": {
-      const receipts = openReceipts(config);
+      const receipts = await openReceipts(config);
       lifecycle.defer("receipts", () => receipts.close());
       const fulfilOrder = makeFulfilOrder({ ...deps, receipts });
       return (message) => {
@@ -127,9 +126,12 @@ function makeHandler(
   }
 }
 
-function openReceipts(config: Config): ReceiptStore {
+/** The client of S3 is loaded where there is one, as in the api. */
+async function openReceipts(config: Config): Promise<ReceiptStore> {
   const place = s3Of(config);
-  return place === undefined ? makeDirectoryReceipts(config.RECEIPTS_DIRECTORY ?? "receipts") : makeS3Receipts(place);
+  if (place === undefined) return makeDirectoryReceipts(config.RECEIPTS_DIRECTORY ?? "receipts");
+  const { makeS3Receipts } = await import("../adapters/receipts-in-s3.ts");
+  return makeS3Receipts(place);
 }
 
 const inboxKeptMs = 30 * 24 * 3_600_000;
