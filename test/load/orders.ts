@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { startInfra } from "@pricing-engine/hack/infra";
 import type { Role } from "@pricing-engine/operator/plan";
 import { eventually } from "@pricing-engine/testkit";
+import { makeBundles } from "../support/bundles.ts";
 import { type Engine, startEngine } from "../support/engine.ts";
 import { startArrivals } from "../support/load.ts";
 import { anOrder, placedOf, post } from "../support/orders.ts";
@@ -45,8 +46,9 @@ export async function benchOrders(scale: Scale, say: Say): Promise<readonly Row[
   });
   try {
     const { kafkaBrokers, postgresUrl, redisUrl } = infra.endpoints;
-    say("starting an engine with orders");
+    say("starting an engine with orders, bundled as in its images");
     await using engine = await startEngine({
+      entries: await makeBundles(["gateway", "pricing", "payment", "orders"]),
       kafkaBrokers,
       postgresUrl,
       redisUrl,

@@ -7,6 +7,7 @@ import { chargeMessage, engineTenant, paymentsSummaryResponse, topicName, topics
 import { startInfra } from "@pricing-engine/hack/infra";
 import { encodeEnvelope, makeKafka, makeProducer } from "@pricing-engine/kafka";
 import { eventually, spawnService } from "@pricing-engine/testkit";
+import { makeBundles } from "../support/bundles.ts";
 import { type Engine, startEngine } from "../support/engine.ts";
 import { type Round, rssOf, runRound, spreadOf } from "./measure.ts";
 import type { Row } from "./report.ts";
@@ -40,8 +41,9 @@ export async function benchPayments(scale: Scale, say: Say): Promise<readonly Ro
   });
   try {
     const { kafkaBrokers, postgresUrl, redisUrl } = infra.endpoints;
-    say("starting a gateway, a worker and two instant processors");
+    say("starting a gateway, a worker and two instant processors, bundled as in their images");
     await using engine = await startEngine({
+      entries: await makeBundles(["gateway", "payment"]),
       kafkaBrokers,
       postgresUrl,
       redisUrl,

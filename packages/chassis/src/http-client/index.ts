@@ -1,6 +1,6 @@
 /**
  * What we use of undici, from its files: its index also loads fetch, WebSockets, caches and mocks, which are 10 MB of each process
- * (docs/decisions/0008). The files are the ones that its index has, so classes and the global dispatcher are the same for both.
+ * (docs/decisions/0008). The files are the ones that its index has, so classes are the same for both.
  */
 import type { Dispatcher } from "undici";
 import sendRequest from "undici/lib/api/api-request.js";
@@ -10,7 +10,6 @@ import util from "undici/lib/core/util.js";
 import Agent from "undici/lib/dispatcher/agent.js";
 import DispatcherClass from "undici/lib/dispatcher/dispatcher.js";
 import Pool from "undici/lib/dispatcher/pool.js";
-import global from "undici/lib/global.js";
 
 // As the index does, for every agent and pool.
 Object.assign(DispatcherClass.prototype, { request: sendRequest });
@@ -24,10 +23,12 @@ export type RequestOptions = { readonly dispatcher?: Dispatcher } & Omit<
 > &
   Partial<Pick<Dispatcher.RequestOptions, "method">>;
 
-/** undici's `request`, over the global dispatcher unless another is given. @throws what undici throws for what is no URL */
+const shared = new Agent();
+
+/** undici's `request`, with connections that are shared unless a dispatcher is given. @throws what undici throws for what is no URL */
 export function request(
   url: string | URL,
-  { dispatcher = global.getGlobalDispatcher(), ...options }: RequestOptions = {},
+  { dispatcher = shared, ...options }: RequestOptions = {},
 ): Promise<Dispatcher.ResponseData> {
   const { origin, pathname, search } = util.parseURL(url);
   const method = options.method ?? (options.body ? "PUT" : "GET");

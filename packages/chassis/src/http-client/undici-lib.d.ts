@@ -42,10 +42,3 @@ declare module "undici/lib/dispatcher/proxy-agent.js" {
   import { ProxyAgent } from "undici";
   export = ProxyAgent;
 }
-
-declare module "undici/lib/global.js" {
-  import type { Dispatcher } from "undici";
-
-  const global: { getGlobalDispatcher(): Dispatcher };
-  export = global;
-}
