@@ -1,7 +1,7 @@
+import { Pool } from "@pricing-engine/chassis/http-client";
 import type { CatalogEventData, CatalogZone } from "@pricing-engine/contracts";
 import { makePool } from "@pricing-engine/postgres";
 import { eventually, type SpawnedService, spawnService } from "@pricing-engine/testkit";
-import { Pool } from "@pricing-engine/chassis/http-client";
 import { expect, it } from "vitest";
 import { digest } from "../src/adapters/digest.ts";
 import { planIdOf } from "../src/domain/identity.ts";
