@@ -58,17 +58,27 @@ it("serves and calls HTTP without what TLS, HTTP/2 and fetch need", async () => 
   expect(report).toEqual({ text: "served", spare: [] });
 });
 
-it("speaks HTTP/2 where a server does", async () => {
+it("speaks HTTP/2 and HTTP/1 over TLS", async () => {
+  const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+  const self = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+  const named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"];
+  execFileSync("openssl", [...self, ...named, "-keyout", key, "-out", cert], { stdio: "pipe" });
   const report = await run(`
     import { once } from "node:events";
-    import { createServer } from "node:http2";
-    import { Pool } from "@pricing-engine/chassis/http-client";
-    const server = createServer((call, answer) => answer.end(call.httpVersion)).listen(0, "127.0.0.1");
+    import { readFileSync } from "node:fs";
+    import { createSecureServer } from "node:http2";
+    import { Agent, request } from "@pricing-engine/chassis/http-client";
+    const [key, cert] = [${JSON.stringify(key)}, ${JSON.stringify(cert)}].map((path) => readFileSync(path));
+    const server = createSecureServer({ allowHTTP1: true, key, cert }, (call, answer) => answer.end(call.httpVersion));
+    server.listen(0, "127.0.0.1");
     await once(server, "listening");
-    const pool = new Pool("http://127.0.0.1:" + server.address().port, { useH2c: true });
-    const { body } = await pool.request({ method: "GET", path: "/" });
-    console.log(JSON.stringify(await body.text()));
+    const call = async (allowH2: boolean) => {
+      const dispatcher = new Agent({ allowH2, connect: { ca: cert } });
+      const { body } = await request("https://127.0.0.1:" + server.address().port, { dispatcher });
+      return await body.text();
+    };
+    console.log(JSON.stringify([await call(true), await call(false)]));
     process.exit();
   `);
-  expect(report).toBe("2.0");
+  expect(report).toEqual(["2.0", "1.1"]);
 });

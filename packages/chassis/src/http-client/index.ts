@@ -1,6 +1,6 @@
 /**
- * What we use of undici, from its files: its index also loads fetch, WebSockets, caches and mocks, which are 10 MB of each process
- * (docs/decisions/0008). The files are the ones that its index has, so classes are the same for both.
+ * What we use of undici, from its files: its index also loads fetch, WebSockets, caches and mocks, 3 MB that stay and three times as
+ * much while they are loaded (docs/decisions/0008). The files are the ones that its index has, so classes are the same for both.
  */
 import type { Dispatcher } from "undici";
 import sendRequest from "undici/lib/api/api-request.js";
