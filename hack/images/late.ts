@@ -26,8 +26,9 @@ export const loadLate: Plugin = {
 function lateModule(path: string): string {
   const names = JSON.stringify(Object.getOwnPropertyNames(require(path)));
   return [
+    "let loaded;",
     `for (const name of ${names})`,
-    `  Object.defineProperty(exports, name, { enumerable: true, get: () => require("${path}")[name] });`,
+    `  Object.defineProperty(exports, name, { enumerable: true, get: () => (loaded ??= require("${path}"))[name] });`,
   ].join("\n");
 }
 
