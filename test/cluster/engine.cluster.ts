@@ -5,15 +5,19 @@ import { eventually } from "@pricing-engine/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { failuresOf, startLoad } from "../support/load.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
+import { testLeaders } from "./leaders.ts";
 import {
   engineBecomes,
   followReadme,
   getEngine,
   installEngine,
+  isReady,
   makeNamespace,
   readmeBlocks,
   runReadmeLine,
+  timed,
 } from "./shop.ts";
+import { makeShopClient } from "./shop-client.ts";
 
 const namespace = "shop";
 const steps: string[] = [];
@@ -33,89 +37,10 @@ afterAll(async () => {
   if (process.env.KEEP_CLUSTER === undefined) await cluster?.delete();
 }, 120_000);
 
-async function send(method: string, path: string, body?: unknown, base = cluster.address): Promise<Response> {
-  const answer = await fetch(`${base}${path}`, {
-    method,
-    ...(body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
-    signal: AbortSignal.timeout(10_000),
-  });
-  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
-  return answer;
-}
-
-async function priceOf(product: string): Promise<string> {
-  const answer = await send("POST", "/api/v1/price", { product_id: product });
-  return ((await answer.json()) as { final_price: string }).final_price;
-}
-
-async function pay(): Promise<string> {
-  const correlationId = randomUUID();
-  await send("POST", "/payments", { correlationId, amount: 20.05 });
-  return correlationId;
-}
-
-interface Summary {
-  readonly default: { readonly totalRequests: number; readonly totalAmount: number };
-  readonly fallback: { readonly totalRequests: number; readonly totalAmount: number };
-}
-
-async function summary(): Promise<Summary> {
-  return (await (await send("GET", "/payments-summary")).json()) as Summary;
-}
-
-async function settled(count: number): Promise<Summary> {
-  return await eventually(
-    async () => {
-      const found = await summary();
-      const total = found.default.totalRequests + found.fallback.totalRequests;
-      if (total !== count) throw new Error(`${total} of ${count} payments are settled`);
-      return found;
-    },
-    { timeoutMs: 120_000 },
-  );
-}
-
-/** Asks a simulated processor's test controls. */
-async function control(processor: "default" | "fallback", path: string, init: RequestInit = {}): Promise<string> {
-  const { address, close } = await cluster.forward(namespace, `service/processor-${processor}`, 8080);
-  try {
-    const headers = { "content-type": "application/json", "x-rinha-token": "123" };
-    const answer = await fetch(`${address}/admin/${path}`, { ...init, headers });
-    expect(answer.status).toBe(200);
-    return await answer.text();
-  } finally {
-    close();
-  }
-}
-
-async function configure(processor: "default" | "fallback", what: "failure" | "delay", body: object): Promise<void> {
-  await control(processor, `configurations/${what}`, { method: "PUT", body: JSON.stringify(body) });
-}
-
-/** Ids of what it recorded, by its own account. */
-async function recordedBy(processor: "default" | "fallback"): Promise<string[]> {
-  const lines = (await control(processor, "dump")).trimEnd().split("\n");
-  return lines.map((line) => (JSON.parse(line) as { correlationId: string }).correlationId);
-}
-
-interface Listed {
-  readonly items: readonly {
-    readonly metadata: {
-      readonly name: string;
-      readonly uid: string;
-      readonly labels?: Readonly<Record<string, string>>;
-    };
-  }[];
-}
-
-async function podNames(component: string): Promise<string[]> {
-  const selector = `app.kubernetes.io/instance=shop,app.kubernetes.io/component=${component}`;
-  const { items } = await cluster.get<Listed>("-n", namespace, "pods", "-l", selector);
-  return items.map(({ metadata }) => metadata.name).sort();
-}
-
-const patch = (spec: object) =>
-  cluster.kubectl("-n", namespace, "patch", "pe/shop", "--type=merge", "-p", JSON.stringify({ spec }));
+const { send, priceOf, pay, summary, settled, configure, recordedBy, podNames, patch } = makeShopClient(
+  () => cluster,
+  namespace,
+);
 
 let paid = 0;
 
@@ -301,23 +226,7 @@ describe("an engine on kind", () => {
     );
   });
 
-  test("the leading operator killed: the other one acts within 20 s", async () => {
-    const system = "pricing-engine-system";
-    const lease = () =>
-      cluster.get<{ spec: { holderIdentity: string } }>("-n", system, "lease/operator-pricing-engine-operator");
-    const holder = (await lease()).spec.holderIdentity;
-    const pod = holder.split("_")[0] ?? "";
-    await cluster.kubectl("-n", system, "delete", `pod/${pod}`, "--grace-period=0", "--force");
-    const killedAt = performance.now();
-    await patch({ partitions: { premakeMonths: 7 } });
-    await engineBecomes(cluster, namespace, "seven months ahead", ({ status }) =>
-      (status?.partitions ?? []).every(({ months }) => months >= 8),
-    );
-    const tookMs = performance.now() - killedAt;
-    note("leader killed → the standby made partitions", tookMs);
-    expect((await lease()).spec.holderIdentity).not.toBe(holder);
-    expect(tookMs).toBeLessThan(20_000);
-  });
+  testLeaders({ cluster: () => cluster, namespace, patch, note });
 
   test("a gateway and a worker killed under load: nothing is lost", async () => {
     const load = startLoad(4, pay, { pauseMs: 20 });
@@ -360,6 +269,19 @@ describe("an engine on kind", () => {
     // The chart makes the same engine anew, on the data that stayed.
     await installEngine(cluster, { namespace, name: "shop" }, note);
     await settled(paid);
+  });
+
+  test("the charts' own tests pass", async () => {
+    for (const [release, where] of [
+      ["infra", namespace],
+      ["operator", "pricing-engine-system"],
+      ["shop", namespace],
+    ] as const) {
+      await timed(note, `helm test ${release}`, async () => {
+        const said = await cluster.helm("test", release, "--namespace", where, "--timeout", "2m");
+        expect(said).toMatch(/^Phase:\s+Succeeded$/m);
+      });
+    }
   });
 
   test("a new version of operator and engine rolls out under load without a failed request", async () => {
@@ -511,8 +433,3 @@ spec:
     expect(await cluster.kubectl("get", "crd", "-o", "name")).toContain("pricingengines.pricing-engine.dev");
   });
 });
-
-function isReady({ metadata, status }: Awaited<ReturnType<typeof getEngine>>): boolean {
-  const ready = status?.conditions?.find(({ type }) => type === "Ready");
-  return ready?.status === "True" && (metadata === undefined || status?.observedGeneration === metadata.generation);
-}

@@ -122,3 +122,8 @@ export async function engineBecomes(
     throw new Error(`not so: ${what}\n${JSON.stringify(last?.status, null, 1)}`, { cause: error });
   }
 }
+
+export function isReady({ metadata, status }: EngineObject): boolean {
+  const ready = status?.conditions?.find(({ type }) => type === "Ready");
+  return ready?.status === "True" && status?.observedGeneration === metadata.generation;
+}
