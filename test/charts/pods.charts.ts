@@ -6,7 +6,7 @@ import { helm, ofKind, podsOf, render } from "./helm.ts";
 const charts = {
   "pricing-engine-operator": [],
   "pricing-engine": ["--values", "charts/pricing-engine/examples/shop.yaml"],
-  "dev-infra": ["--set", "jaeger.enabled=true"],
+  "dev-infra": ["--set", "jaeger.enabled=true", "--set", "kafka.tlsSecret=kafka-tls"],
 } as const;
 
 it("knows every chart", () => {

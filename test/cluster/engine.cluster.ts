@@ -5,6 +5,7 @@ import { eventually } from "@pricing-engine/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { failuresOf, startLoad } from "../support/load.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
+import { serveKafkaWithTls } from "./kafka-tls.ts";
 import { testLeaders } from "./leaders.ts";
 import {
   engineBecomes,
@@ -372,9 +373,10 @@ describe("an engine on kind", () => {
     expect(ids.length).toBe(paid);
   }, 900_000);
 
-  test("a second engine in another namespace runs beside the first", async () => {
+  test("a second engine in another namespace runs beside the first, and comes to the brokers with TLS", async () => {
     const second = "second";
     await makeNamespace(cluster, second);
+    const ca = await timed(note, "Kafka answers with TLS too", () => serveKafkaWithTls(cluster, namespace));
     const { data } = await cluster.get<{ data: Record<string, string> }>("-n", namespace, "secret/postgres");
     const url = new URL(Buffer.from(data.url ?? "", "base64").toString());
     await cluster.kubectl("-n", namespace, "exec", "postgres-0", "--", "createdb", "-U", "postgres", "second");
@@ -390,12 +392,17 @@ kind: Secret
 metadata: { name: redis, namespace: ${second} }
 stringData: { url: "redis://redis.${namespace}.svc.cluster.local:6379" }
 ---
+apiVersion: v1
+kind: Secret
+metadata: { name: kafka-ca, namespace: ${second} }
+stringData: { ca.crt: ${JSON.stringify(ca)} }
+---
 apiVersion: pricing-engine.dev/v1alpha1
 kind: PricingEngine
 metadata: { name: shop, namespace: ${second} }
 spec:
   deletionPolicy: Delete
-  kafka: { brokers: ["kafka.${namespace}.svc.cluster.local:9092"] }
+  kafka: { brokers: ["kafka.${namespace}.svc.cluster.local:9094"], tls: true, caSecretRef: { name: kafka-ca } }
   postgres: { primary: { secretRef: { name: postgres } } }
   redis: { secretRef: { name: redis } }
   gateway: { replicas: { min: 1, max: 2 } }
@@ -407,6 +414,18 @@ spec:
     expect(missing.status).toBe(404);
     await send("PUT", "/api/v1/products/ELSE-1", { name: "Else", base_price: "7.00", currency: "EUR" }, address);
     expect((await fetch(`${cluster.address}/api/v1/products/ELSE-1`)).status).toBe(404);
+    // Through Kafka, to a worker that slept.
+    const event = { type: "demand", product_id: "ELSE-1", demand: 2 };
+    const { task_id } = (await (await send("POST", "/api/v1/publish-market-event", event, address)).json()) as {
+      task_id: string;
+    };
+    await eventually(
+      async () => {
+        const task = await (await send("GET", `/api/v1/tasks/${task_id}`, undefined, address)).json();
+        expect(task).toMatchObject({ status: "succeeded" });
+      },
+      { timeoutMs: 60_000 },
+    );
     close();
     // Its data goes with it, and nobody else's does.
     await cluster.kubectl("-n", second, "delete", "pe/shop", "--timeout=180s");

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { completeKafka, engineConfig, loadConfig } from "@pricing-engine/chassis/config";
 import { makeLogger } from "@pricing-engine/chassis/log";
 import { type Infra, makePortPicker, startInfra } from "@pricing-engine/hack/infra";
-import { eventually } from "@pricing-engine/testkit";
+import { type Authority, eventually, makeAuthority } from "@pricing-engine/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import {
@@ -16,7 +16,6 @@ import {
   runConsumer,
   withGroupTopics,
 } from "../src/index.ts";
-import { type Authority, makeAuthority } from "./support/certificates.ts";
 
 const schema = z.object(engineConfig.kafka).superRefine(completeKafka);
 const password = "c0rrect-h0rse";

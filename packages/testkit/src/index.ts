@@ -1,4 +1,5 @@
 export { apiServer, makeTestNamespace } from "./api-server.ts";
+export { type Authority, makeAuthority } from "./certificates.ts";
 export { type CollectedSpan, type OtlpCollector, startOtlpCollector } from "./collector.ts";
 export { makeTestDatabase, type TestDatabase, type TestDatabaseOptions } from "./database.ts";
 export { type EventuallyOptions, eventually } from "./eventually.ts";
