@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { eventually } from "@pricing-engine/testkit";
 import { findFreePort } from "../support/free-port.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -111,4 +112,39 @@ export async function loadServerImages(cluster: Cluster, images: readonly string
     );
     if (isHere) await run("kind", ["load", "docker-image", "--name", cluster.name, image]);
   }
+}
+
+interface NodePods {
+  readonly items: readonly {
+    readonly metadata: { readonly name: string };
+    readonly status: {
+      readonly containerStatuses?: readonly {
+        readonly ready: boolean;
+        readonly state: { readonly running?: { readonly startedAt: string } };
+      }[];
+    };
+  }[];
+}
+
+/** Resolves when the node's own pods run anew: until then its status is that of before, and Services lead nowhere from there. */
+export async function restartNode(cluster: Cluster, node: string): Promise<void> {
+  // The API server tells whole seconds.
+  const restartedAtMs = Math.floor(Date.now() / 1000) * 1000;
+  await cluster.docker("restart", node);
+  await eventually(
+    async () => {
+      const where = ["-n", "kube-system", "pods", "--field-selector", `spec.nodeName=${node}`];
+      const { items } = await cluster.get<NodePods>(...where);
+      const waiting = items.filter(({ status: { containerStatuses = [] } }) => {
+        const runsAnew = containerStatuses.every(
+          ({ ready, state }) => ready && Date.parse(state.running?.startedAt ?? "") >= restartedAtMs,
+        );
+        return containerStatuses.length === 0 || !runsAnew;
+      });
+      if (items.length === 0 || waiting.length > 0) {
+        throw new Error(`on ${node} not yet: ${waiting.map(({ metadata }) => metadata.name).join(", ")}`);
+      }
+    },
+    { timeoutMs: 180_000 },
+  );
 }

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "@pricing-engine/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { failuresOf, startLoad } from "../support/load.ts";
-import { type Cluster, startCluster } from "./cluster.ts";
+import { type Cluster, restartNode, startCluster } from "./cluster.ts";
 import { serveKafkaWithTls } from "./kafka-tls.ts";
 import { testLeaders } from "./leaders.ts";
 import {
@@ -349,8 +349,7 @@ describe("an engine on kind", () => {
   test("a node restarted under load: what was accepted is charged, once", async () => {
     const load = startLoad(4, pay, { pauseMs: 50 });
     await delay(2_000);
-    await cluster.docker("restart", `${cluster.name}-worker`);
-    await delay(5_000);
+    await restartNode(cluster, `${cluster.name}-worker`);
     await engineBecomes(cluster, namespace, "Ready again", isReady, { timeoutMs: 300_000 });
     const observations = await load.stop();
     const accepted = observations.filter(({ result }) => result.ok).length;
