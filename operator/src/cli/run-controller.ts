@@ -1,6 +1,6 @@
 /** `main.ts controller`: the operator in a cluster. The whole graph, wired by hand. */
 import { randomUUID } from "node:crypto";
-import { type Lifecycle, type ReadyInfo, releaseMemory } from "@pricing-engine/chassis/lifecycle";
+import { type Lifecycle, type ReadyInfo, releaseMemoryOften } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { startMetricsServer } from "@pricing-engine/chassis/metrics";
 import { startTelemetry } from "@pricing-engine/chassis/telemetry";
@@ -16,7 +16,7 @@ import { type Lease, makeLease } from "../kube/lease.ts";
 import { makeObjectCache } from "../runtime/kubernetes/object-cache.ts";
 
 /** Engines that come by the dozen leave garbage that V8 would keep, since something always goes on; nobody waits for 0.1 s of this process. */
-const releaseMemoryEveryMs = 30_000;
+const release = { everyMs: 30_000, grownBytes: 16 * 1024 * 1024 };
 
 export async function runController(
   config: ControllerConfig,
@@ -48,8 +48,8 @@ export async function runController(
     logger,
   });
   lifecycle.defer("events", () => recorder.close());
-  const releasing = setInterval(releaseMemory, releaseMemoryEveryMs);
-  lifecycle.defer("memory", async () => clearInterval(releasing));
+  const stopReleasing = releaseMemoryOften(release);
+  lifecycle.defer("memory", async () => stopReleasing());
   const namespace = config.WATCH_NAMESPACE;
   const cache = makeObjectCache({ kube, namespace, logger });
   lifecycle.defer("cache", () => cache.close());

@@ -10,6 +10,23 @@ export function releaseMemory(): void {
   collect?.({ type: "major", execution: "sync", flavor: "last-resort" });
 }
 
+/**
+ * {@link releaseMemory} every `everyMs`, and at once when the process has grown by `grownBytes` since: what a burst leaves behind does not
+ * pile up while the burst goes on. Looks every second. For a process that nobody waits for. Returns what ends it.
+ */
+export function releaseMemoryOften({ everyMs, grownBytes }: { everyMs: number; grownBytes: number }): () => void {
+  const release = () => {
+    releaseMemory();
+    return { atMs: performance.now(), bytes: process.memoryUsage.rss() };
+  };
+  let last = { atMs: performance.now(), bytes: process.memoryUsage.rss() };
+  const timer = setInterval(() => {
+    const isGrown = process.memoryUsage.rss() - last.bytes >= grownBytes;
+    if (isGrown || performance.now() - last.atMs >= everyMs) last = release();
+  }, 1_000);
+  return () => clearInterval(timer);
+}
+
 let collect: ((options: object) => void) | undefined;
 
 /** Of V8, which has it for a context that is made after the flag. */
