@@ -14,7 +14,7 @@ it("two gateways count two, also in the seconds after Redis lost its data", asyn
   const redis = makeRedis({ url: server.url, logger });
   onTestFinished(() => redis.close());
   const lifecycle = makeLifecycle({ logger, graceMs: 1_000 });
-  onTestFinished(() => lifecycle.shutdown("the test has ended"));
+  onTestFinished(async () => void (await lifecycle.shutdown("the test has ended")));
   const start = () => startCensus({ redis, prefix: "test.", lifecycle });
   const first = start();
   // Apart from each other, as their heartbeats are from then on.

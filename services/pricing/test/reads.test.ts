@@ -1,14 +1,12 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { makeHttpApp } from "@pricing-engine/chassis/http";
 import {
   explainResponse,
   historyResponse,
   policySchema,
   priceBatchResponse,
   priceResponse,
-  simulationResponse,
 } from "@pricing-engine/contracts";
 import {
   type AskedMiss,
@@ -20,59 +18,32 @@ import {
   type PriceCache,
 } from "@pricing-engine/price-cache";
 import { type GuardedRedis, makeRedis } from "@pricing-engine/redis";
-import { infra } from "@pricing-engine/testkit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { makeCompiledPolicies } from "../src/adapters/compiled-policies.ts";
 import { makeDecisionSigner } from "../src/adapters/decision-signer.ts";
 import { makeMissFront } from "../src/http/miss-front.ts";
-import { mountReads } from "../src/http/reads.ts";
 import { makeApplyMarketEvent } from "../src/usecases/apply-market-event.ts";
 import { makeDeleteProduct } from "../src/usecases/delete-product.ts";
 import type { GetPrice } from "../src/usecases/get-price.ts";
 import { makeMarkCommitted } from "../src/usecases/mark-committed.ts";
 import { toWrite } from "../src/usecases/product-document.ts";
 import { makeWriteProducts } from "../src/usecases/write-products.ts";
-import { byDemand, makeTestService, product, silent, type TestService } from "./support/service.ts";
+import { members, openReads, type Reads, signer } from "./support/reads.ts";
+import { byDemand, product, silent, type TestService } from "./support/service.ts";
 
-const signer = makeDecisionSigner([{ id: "k1", secret: Buffer.alloc(32, 7).toString("base64") }]);
 const stranger = makeDecisionSigner([{ id: "k1", secret: Buffer.alloc(32, 8).toString("base64") }]);
-const members = policySchema.parse({
-  market: [{ name: "double", adjust: { multiply: "2.0" }, reason: "Twice" }],
-  customer: [{ name: "prime", when: "customer.prime", adjust: { multiply: "0.95" }, reason: "Members pay less" }],
-});
 
+let opened: Reads;
 let service: TestService;
 let redis: GuardedRedis;
 let cache: PriceCache;
-let reads: number;
-let app: ReturnType<typeof makeHttpApp>;
 let getPrice: GetPrice;
+let send: Reads["send"];
 
 beforeEach(async () => {
-  service = await makeTestService();
-  redis = makeRedis({ url: infra().redisUrl, logger: silent });
-  cache = makePriceCache({ redis, prefix: service.prefix });
-  app = makeHttpApp({ logger: silent, name: "test" });
-  reads = 0;
-  const settings = () => {
-    reads += 1;
-    return { cacheTtlMs: 60_000, quoteTtlMs: 300_000 };
-  };
-  const { pool } = service;
-  ({ getPrice } = mountReads(app, { pool, cache, policies: makeCompiledPolicies(), signer, settings, logger: silent }));
+  opened = await openReads();
+  ({ service, redis, cache, getPrice, send } = opened);
 });
-
-afterEach(async () => {
-  const keys = await redis.client.keys(`${service.prefix}*`).catch(() => []);
-  if (keys.length > 0) await redis.client.del(...keys);
-  await redis.close();
-  await service.close();
-});
-
-function send(path: string, body?: unknown): Promise<Response> {
-  const init = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-  return Promise.resolve(app.request(path, body === undefined ? {} : init));
-}
+afterEach(() => opened.close());
 
 async function price(body: unknown) {
   const response = await send("/api/v1/price", body);
@@ -170,12 +141,12 @@ describe("a price", () => {
   it("is computed once for 200 that miss together, who all get the same bytes", async () => {
     await service.putProduct("seat", product());
     await cache.lookup({ product_id: "seat" });
-    reads = 0;
+    opened.settingsRead = 0;
     const bodies = await Promise.all(
       Array.from({ length: 200 }, async () => (await send("/api/v1/price", { product_id: "seat" })).text()),
     );
     expect(new Set(bodies).size).toBe(1);
-    expect(reads).toBe(1);
+    expect(opened.settingsRead).toBe(1);
   });
 
   it("is answered without Redis", async () => {
@@ -279,13 +250,13 @@ describe("gathered misses", () => {
     const context = { product_id: "seat" };
     const looked = await cache.lookup(context);
     if (looked.outcome !== "miss") throw new Error("nothing was kept yet");
-    reads = 0;
+    opened.settingsRead = 0;
     const miss = { context, traceId, ticket: encodeTicket(looked.ticket) };
     const seen = encodeTicket({ ...looked.ticket, marker: "0000000000000001" });
     const answers = await ask([...Array.from({ length: 100 }, () => miss), { ...miss, ticket: seen }]);
     expect(new Set(answers.slice(0, 100).map(({ body }) => JSON.stringify(body))).size).toBe(1);
     expect(answers.every(({ status }) => status === 200)).toBe(true);
-    expect(reads).toBe(2);
+    expect(opened.settingsRead).toBe(2);
   });
 
   it("are kept: later requests get the same decision from the cache", async () => {
@@ -454,82 +425,5 @@ describe("the history", () => {
     expect((await send("/api/v1/prices/seat/history")).status).toBe(404);
     await service.putProduct("seat", product({ base_price: "9.00" }));
     expect(await read()).toMatchObject({ entries: [{ price: "9.00" }], lowest_30d: "9.00" });
-  });
-});
-
-describe("a simulation", () => {
-  it("gives prices now and under the policy, by product and in sum, and changes nothing", async () => {
-    await service.putProduct("seat", product({ base_price: "10.00" }));
-    await service.putProduct("stall", product({ base_price: "20.00" }));
-    const before = await service.pool.sql`select * from pricing.prices order by product_id`;
-    const request = { policy: members, customer: { is_prime_member: true } };
-    const response = await send("/api/v1/simulations", request);
-    expect(response.status).toBe(200);
-    expect(simulationResponse.parse(await response.json())).toEqual({
-      results: [
-        {
-          product_id: "seat",
-          currency: "EUR",
-          now: { market_price: "10.00", final_price: "10.00" },
-          simulated: { market_price: "20.00", final_price: "19.00" },
-          difference: "9.00",
-        },
-        {
-          product_id: "stall",
-          currency: "EUR",
-          now: { market_price: "20.00", final_price: "20.00" },
-          simulated: { market_price: "40.00", final_price: "38.00" },
-          difference: "18.00",
-        },
-      ],
-      totals: [{ currency: "EUR", products: 2, now: "30.00", simulated: "57.00", difference: "27.00" }],
-      truncated: false,
-    });
-    expect(await service.pool.sql`select * from pricing.prices order by product_id`).toEqual(before);
-  });
-
-  it("counts the drift from yesterday's price, though the policy in force does not", async () => {
-    await service.putProduct("seat", product({ base_price: "10.00" }));
-    await service.pool.sql`update pricing.products set created_at = created_at - interval '2 days'`;
-    await service.pool.sql`update pricing.price_history set decided_at = decided_at - interval '25 hours'`;
-    const policy = { ...members, corridor: { maxDailyDrift: "0.50" } };
-    const response = await send("/api/v1/simulations", { policy });
-    expect(await response.json()).toMatchObject({ results: [{ simulated: { market_price: "15.00" } }] });
-  });
-
-  it("of named products answers for each, unknown ones too", async () => {
-    await service.putProduct("seat", product());
-    const response = await send("/api/v1/simulations", { policy: {}, product_ids: ["nope", "seat"] });
-    expect(await response.json()).toMatchObject({
-      results: [
-        { product_id: "nope", error: { code: "not_found" } },
-        { product_id: "seat", difference: "0.00" },
-      ],
-      totals: [{ products: 1 }],
-    });
-  });
-
-  it("sums beyond what a number counts exactly", async () => {
-    const most = product({ base_price: "9999999999.99" });
-    await service.writeProducts(Array.from({ length: 100 }, (_, index) => toWrite(`big-${index}`, most)));
-    const policy = { market: [{ name: "hundredfold", adjust: { multiply: "100" } }] };
-    const response = await send("/api/v1/simulations", { policy });
-    expect([response.status, await response.json()]).toMatchObject([
-      200,
-      { totals: [{ products: 100, now: "999999999999.00", simulated: "99999999999900.00" }] },
-    ]);
-  });
-
-  it("of a policy that does not compile says where it is wrong", async () => {
-    const policy = { customer: [{ name: "bad", when: "signals.demand > 1", adjust: { multiply: "1" } }] };
-    const response = await send("/api/v1/simulations", { policy });
-    expect([response.status, await response.json()]).toMatchObject([
-      400,
-      {
-        errors: [
-          { pointer: "/policy/customer/0/when", message: expect.stringMatching(/^bad: "signals".*character 0/) },
-        ],
-      },
-    ]);
   });
 });
