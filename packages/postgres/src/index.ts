@@ -1,5 +1,6 @@
 export { findSqlState, isConflict, isLockTimeout, isPostgresOutage } from "./errors.ts";
 export { claimInbox, inboxDdl, pruneInbox } from "./inbox.ts";
+export { keyedPlans } from "./keyed-plans.ts";
 export { type MigrationOptions, runMigrations } from "./migrations.ts";
 export { appendOutbox, type OutboxRow } from "./outbox/append.ts";
 export { outboxDdl } from "./outbox/ddl.ts";

@@ -1,9 +1,9 @@
-import { makePool, type Pool } from "@pricing-engine/postgres";
+import { keyedPlans, makePool, type Pool } from "@pricing-engine/postgres";
 import { makeTestPrefix, type TestDatabase } from "@pricing-engine/testkit";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { makeControlStore } from "../src/adapters/control-store.ts";
 import { purgePayments, readSummary } from "../src/adapters/payment-reader.ts";
-import { makePaymentStore, workerUrl } from "../src/adapters/payment-store.ts";
+import { makePaymentStore } from "../src/adapters/payment-store.ts";
 import { firstIntent } from "../src/domain/payment.ts";
 import { describePaymentStore } from "../src/usecases/store-contract.ts";
 import { makePaymentDatabase, silent } from "./support/database.ts";
@@ -13,7 +13,7 @@ let pool: Pool;
 
 beforeAll(async () => {
   database = await makePaymentDatabase();
-  pool = makePool({ url: workerUrl(database.url), max: 8, applicationName: "payment-test", logger: silent });
+  pool = makePool({ url: keyedPlans(database.url), max: 8, applicationName: "payment-test", logger: silent });
 });
 afterAll(async () => {
   await pool.close();

@@ -4,7 +4,7 @@ import { startMetricsServer } from "@pricing-engine/chassis/metrics";
 import { startTelemetry } from "@pricing-engine/chassis/telemetry";
 import { type EngineSettings, engineSettingsSchema } from "@pricing-engine/contracts";
 import { type Kafka, kafkaAccessOf, makeKafka, makeProducer, type Producer } from "@pricing-engine/kafka";
-import { exposeOutbox, makeOutboxRelay, makePool, type Pool } from "@pricing-engine/postgres";
+import { exposeOutbox, keyedPlans, makeOutboxRelay, makePool, type Pool } from "@pricing-engine/postgres";
 import { makeRedis, watchSettings } from "@pricing-engine/redis";
 import { sink } from "../adapters/outbox-rows.ts";
 import { schemaName } from "../adapters/schema.ts";
@@ -38,7 +38,7 @@ export async function openResources(
     lifecycle,
   });
   const pool = makePool({
-    url: config.POSTGRES_URL,
+    url: keyedPlans(config.POSTGRES_URL),
     max: Math.max(6, config.POSTGRES_POOL_SIZE),
     applicationName: name,
     logger,

@@ -14,16 +14,6 @@ const spacingMs = 5;
 const shardCount = 16;
 const granularities = Object.values(granularityMs);
 
-/**
- * Every query here looks rows up by key. A plan that was made while a month's partition was empty would read it whole, and
- * stay: such plans are kept. So they are forbidden for the connections of a worker.
- */
-export function workerUrl(url: string): string {
-  const result = new URL(url);
-  for (const plan of ["enable_seqscan", "enable_hashjoin", "enable_mergejoin"]) result.searchParams.set(plan, "off");
-  return result.href;
-}
-
 /** The payments' table. Writes of many callers go in batches of one statement each, with their fences, rollups and events. */
 export function makePaymentStore({ pool, prefix, owner }: { pool: Pool; prefix: string; owner: string }): PaymentStore {
   // Workers add to rows of their own as far as there are shards enough.

@@ -13,14 +13,14 @@ import {
   runBatchConsumer,
   runConsumer,
 } from "@pricing-engine/kafka";
-import { exposeOutbox, makeOutboxRelay, makePool } from "@pricing-engine/postgres";
+import { exposeOutbox, keyedPlans, makeOutboxRelay, makePool } from "@pricing-engine/postgres";
 import { makeRedis, watchSettings } from "@pricing-engine/redis";
 import { makeBacklogReader } from "../adapters/backlog.ts";
 import { systemClock } from "../adapters/clock.ts";
 import { makeControlStore } from "../adapters/control-store.ts";
 import { exposeTraffic, measured } from "../adapters/metrics.ts";
 import { isMessageFault } from "../adapters/outages.ts";
-import { makePaymentStore, workerUrl } from "../adapters/payment-store.ts";
+import { makePaymentStore } from "../adapters/payment-store.ts";
 import { makeHttpProcessors } from "../adapters/processors.ts";
 import { makeReviewer } from "../adapters/review.ts";
 import { schemaName } from "../adapters/rows.ts";
@@ -58,7 +58,7 @@ export async function runWorker(
     lifecycle,
   });
   const pool = makePool({
-    url: workerUrl(config.POSTGRES_URL),
+    url: keyedPlans(config.POSTGRES_URL),
     max: Math.max(8, config.POSTGRES_POOL_SIZE),
     applicationName: name,
     logger,
