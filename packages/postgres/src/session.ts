@@ -33,6 +33,8 @@ export function clientOptions(options: SessionOptions) {
       application_name: options.applicationName,
       statement_timeout: options.statementTimeoutMs,
       TimeZone: "UTC",
+      // Compiling a plan takes longer than any query of ours, and a plan that `keyedPlans` forbids, where there is no other, costs enough for it.
+      jit: "off",
       // A statement whose client has gone (a deadline destroyed the socket) ends, and frees its locks, within a second.
       client_connection_check_interval: 1000,
     },
