@@ -15,7 +15,7 @@ import { schemaName } from "../adapters/schema.ts";
 import { type Config, type Stage, s3Of } from "../config.ts";
 import { deadLetterRow, toCommand, toPaymentEvent } from "../events/commands.ts";
 import { makeAskPayment } from "../usecases/ask-payment.ts";
-import { gatherMs } from "../usecases/deadline.ts";
+import { fetchSpacingMs } from "../usecases/deadline.ts";
 import { makeFulfilOrder } from "../usecases/fulfil-order.ts";
 import { makeHearPayment } from "../usecases/hear-payment.ts";
 import { makeNotifyCustomer } from "../usecases/notify-customer.ts";
@@ -52,8 +52,7 @@ export async function runStage(
     groupId,
     topics: topicsOf[stage].map((topic) => topicName(config.prefix, topic)),
     concurrency: config.STAGE_CONCURRENCY,
-    // What comes within it is fetched together: each fetch asks for every partition, however few have something.
-    fetchSpacingMs: gatherMs,
+    fetchSpacingMs,
     retry: { attempts: retries },
     isOutage,
     logger,

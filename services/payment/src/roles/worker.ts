@@ -142,7 +142,7 @@ export async function runWorker(
     concurrency: 1_000,
     maxBatchRecords: 200,
     // Nobody waits for a payment to be sent; the client has its answer.
-    fetchSpacingMs: 5,
+    fetchSpacingMs: 20,
     // A charge that comes back on another partition would not be its owner's: what is at fault goes to the dead letters.
     retry: { attempts: 1 },
     isOutage: (error) => signal.aborted || !isMessageFault(error),
