@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { getPriority } from "node:os";
 import { eventually } from "@pricing-engine/testkit";
 import { expect, it } from "vitest";
 import { makeIngest } from "./support/engine.ts";
@@ -8,7 +9,9 @@ const sample = (name: string) => readFileSync(new URL(`../../../examples/feeds/$
 it("shows the samples one after another: ids stay, times change, what vanishes stays, what is refused is kept", async () => {
   await using engine = await makeIngest({ sources: [{ name: "samples", format: "plan-list-xml" }] });
   await engine.behave("samples", { documents: [sample("event-list-1.xml")] });
-  const [api] = await Promise.all([engine.start("api"), engine.start("worker"), engine.start("poller")]);
+  const [api, worker] = await Promise.all([engine.start("api"), engine.start("worker"), engine.start("poller")]);
+  // What it stores may wait for who answers.
+  expect([getPriority(api.pid), getPriority(worker.pid)]).toEqual([0, 10]);
 
   const camela = {
     title: "Camela en concierto",

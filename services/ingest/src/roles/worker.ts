@@ -1,4 +1,4 @@
-import type { Lifecycle } from "@pricing-engine/chassis/lifecycle";
+import { type Lifecycle, runInBackground } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { counter } from "@pricing-engine/chassis/metrics";
 import { groupName, topicName, topics } from "@pricing-engine/contracts";
@@ -24,6 +24,8 @@ export async function runWorker(
   logger: Logger,
 ): Promise<{ metricsPort: number }> {
   const name = "ingest-worker";
+  // A feed's plans may wait; a provider is not kept waiting for them, and a customer even less.
+  runInBackground();
   const { pool, redis, settings, metricsPort } = await openResources(name, config, lifecycle, logger);
   needPostgres(pool, lifecycle);
   const { kafka, producer } = openKafka(name, config, lifecycle, logger);
