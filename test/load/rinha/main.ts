@@ -3,9 +3,9 @@
  *
  * The Rinha run of docs/guide/payments.md: everything of ours, Kafka, Postgres and Redis within the CPU limit, the load and the two
  * processors outside; then a null backend under the same limit; then the audit. Needs k6 (`go install go.k6.io/k6@v1.3.0`) on the
- * PATH or in K6. Ends with 1 when a promise was not kept or a bar was missed.
+ * PATH or in K6. Ends with 1 when a promise was not kept or a bar was missed, with 2 when it cannot begin.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -58,6 +58,10 @@ const resultSchema = z.object({
   maxMs: z.number(),
 });
 
+if (spawnSync(k6, ["version"]).status !== 0) {
+  console.error(`${k6} does not run: go install go.k6.io/k6@v1.3.0, and have it on the PATH or in K6`);
+  process.exit(2);
+}
 say("bundling the services as in their images");
 await makeBundles(["gateway", "payment"]);
 const limit = limitCpu(Number(values.cpus));
