@@ -19,6 +19,11 @@ export interface Tx {
 export interface TransactionOptions<Read = undefined> {
   /** From the wait for a connection to the answer of COMMIT, for one run. */
   deadlineMs: number;
+  /**
+   * How long the process may say nothing inside of it. Then the server ends it, and frees its locks: those of a process that was paused,
+   * for which all others would wait. Default: the deadline.
+   */
+  silenceMs?: number;
   /** Default `read committed`. */
   isolation?: Isolation;
   /** Runs in all when they end in a serialization failure or a deadlock. Default 5. */
@@ -86,10 +91,11 @@ async function runOnce<T, Read>(
   let committing = false;
   const work = async (): Promise<T> => {
     // One round trip. A process that is paused with an open transaction loses it, and its locks, on the server's clock.
-    const idleMs = Math.ceil(options.deadlineMs);
+    const deadlineMs = Math.ceil(options.deadlineMs);
+    const silenceMs = Math.ceil(options.silenceMs ?? deadlineMs);
     const opening = session.sql
       .unsafe(
-        `${openings[options.isolation ?? "read committed"]}; set local idle_in_transaction_session_timeout = ${idleMs}; set local statement_timeout = ${idleMs}`,
+        `${openings[options.isolation ?? "read committed"]}; set local idle_in_transaction_session_timeout = ${silenceMs}; set local statement_timeout = ${deadlineMs}`,
       )
       .execute();
     const [, read] = await Promise.all([opening, options.read?.(tx)]);

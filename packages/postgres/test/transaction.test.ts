@@ -133,6 +133,31 @@ describe("withTransaction", () => {
     expect(await readCounter(id)).toBe(11);
   });
 
+  it("of a process that says nothing ends, and frees its locks, long before its deadline", async () => {
+    const id = randomUUID();
+    await pool.sql`insert into shop.counters values (${id}, 1)`;
+    const held = makeGate();
+    const gate = makeGate();
+    const silent = withTransaction(
+      pool,
+      async (tx) => {
+        await tx.sql`update shop.counters set value = 2 where id = ${id}`;
+        held.open();
+        await gate.opened;
+        await tx.sql`update shop.counters set value = 3 where id = ${id}`;
+      },
+      { deadlineMs: 60_000, silenceMs: 300 },
+    );
+    const ended = expect(silent).rejects.toSatisfy(isPostgresOutage);
+    await held.opened;
+    await withTransaction(pool, (tx) => tx.sql`update shop.counters set value = value + 10 where id = ${id}`, {
+      deadlineMs: 5000,
+    });
+    gate.open();
+    await ended;
+    expect(await readCounter(id)).toBe(11);
+  });
+
   it("ends at its deadline though fn waits for something else, and nothing runs outside the transaction", async () => {
     const id = randomUUID();
     const gate = makeGate();

@@ -16,3 +16,5 @@ export interface Deps {
 /** For one request's transaction; a bulk one may take longer. */
 export const deadlineMs = 5_000;
 export const bulkDeadlineMs = 30_000;
+/** Of a bulk transaction: who is silent for longer between its statements is paused, and its group has given it up as well. */
+export const bulk = { deadlineMs: bulkDeadlineMs, silenceMs: 10_000 };

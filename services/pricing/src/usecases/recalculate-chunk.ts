@@ -2,7 +2,7 @@ import type { RecalculationData } from "@pricing-engine/contracts";
 import { appendOutbox, query, withTransaction } from "@pricing-engine/postgres";
 import { claimChunk, finishChunk, finishRecalculation } from "../adapters/chunk-store.ts";
 import { schemaName } from "../adapters/schema.ts";
-import { bulkDeadlineMs, type Deps, deadlineMs } from "./deps.ts";
+import { bulk, type Deps, deadlineMs } from "./deps.ts";
 import type { StartRecalculation } from "./start-recalculation.ts";
 
 export type RecalculateChunkResult =
@@ -36,7 +36,7 @@ export function makeRecalculateChunk(
         await appendOutbox(tx, { schema: schemaName }, outboxRows);
         return { kind: "applied", decided: decided.length, changed: changed.length };
       },
-      { deadlineMs: bulkDeadlineMs },
+      bulk,
     );
   return async (data) => {
     const result = await apply(data);

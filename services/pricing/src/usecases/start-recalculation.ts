@@ -2,7 +2,7 @@ import { appendOutbox, withTransaction } from "@pricing-engine/postgres";
 import { finishRecalculation, startRecalculation } from "../adapters/chunk-store.ts";
 import { recalculationRow } from "../adapters/outbox-rows.ts";
 import { schemaName } from "../adapters/schema.ts";
-import { bulkDeadlineMs, type Deps } from "./deps.ts";
+import { bulk, type Deps } from "./deps.ts";
 
 /** The task that was started; undefined when none waits or another one still runs. */
 export type StartRecalculation = () => Promise<string | undefined>;
@@ -30,6 +30,6 @@ export function makeStartRecalculation(
         await appendOutbox(tx, { schema: schemaName }, rows);
         return taskId;
       },
-      { deadlineMs: bulkDeadlineMs },
+      bulk,
     );
 }

@@ -4,7 +4,7 @@ import { taskMetrics } from "../adapters/metrics.ts";
 import { marketEventRow, recalculationRow } from "../adapters/outbox-rows.ts";
 import { schemaName } from "../adapters/schema.ts";
 import { claimOverdueTasks } from "../adapters/task-store.ts";
-import { bulkDeadlineMs, type Deps } from "./deps.ts";
+import { bulk, type Deps } from "./deps.ts";
 import type { StartRecalculation } from "./start-recalculation.ts";
 
 /** How many overdue tasks were sent again. */
@@ -40,7 +40,7 @@ export function makeSweepTasks(
         await appendOutbox(tx, { schema: schemaName }, rows);
         return overdue.length;
       },
-      { deadlineMs: bulkDeadlineMs },
+      bulk,
     );
   return async () => {
     const nudged = await nudge();

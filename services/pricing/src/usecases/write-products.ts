@@ -1,7 +1,7 @@
 import { appendOutbox, withTransaction } from "@pricing-engine/postgres";
 import { type ProductWrite, type WriteResult, writeProducts } from "../adapters/product-store.ts";
 import { schemaName } from "../adapters/schema.ts";
-import { bulkDeadlineMs, type Deps } from "./deps.ts";
+import { bulk, type Deps } from "./deps.ts";
 
 export type WriteProducts = (products: readonly ProductWrite[]) => Promise<Map<string, WriteResult>>;
 
@@ -24,7 +24,7 @@ export function makeWriteProducts({
         await appendOutbox(tx, { schema: schemaName }, outboxRows);
         return { results, outboxRows };
       },
-      { deadlineMs: bulkDeadlineMs },
+      bulk,
     );
     await markCommitted(outboxRows);
     return results;
