@@ -15,6 +15,7 @@ import {
   spawnService,
   type TestDatabase,
 } from "@pricing-engine/testkit";
+import { onTestFailed } from "vitest";
 import { makePricingDatabase, silent } from "./service.ts";
 
 const entry = new URL("../../src/main.ts", import.meta.url);
@@ -72,12 +73,14 @@ export async function startPricing(
       POSTGRES_URL: database.url,
       REDIS_URL: infra().redisUrl,
       SETTINGS_FILE: settingsFile,
-      LOG_LEVEL: "warn",
+      LOG_LEVEL: "info",
       ...options.env,
     };
     const spawn = async (role: string, extra: Record<string, string> = {}): Promise<SpawnedService> => {
       const service = await spawnService({ entry, args: [role], env: { ...env, ...extra } });
       closers.push(() => service.stop());
+      // What a worker was about when a task did not end cannot be asked for afterwards.
+      onTestFailed(() => console.error(`${role} ${service.pid}:\n${service.output().slice(-4_000)}`));
       return service;
     };
     const api = await spawn("api");
