@@ -79,7 +79,7 @@ export function makeShopClient(cluster: () => Cluster, namespace: string) {
 
   /** Ids of what it recorded, by its own account. */
   async function recordedBy(processor: "default" | "fallback"): Promise<string[]> {
-    const lines = (await control(processor, "dump")).trimEnd().split("\n");
+    const lines = (await control(processor, "dump")).split("\n").filter((line) => line !== "");
     return lines.map((line) => (JSON.parse(line) as { correlationId: string }).correlationId);
   }
 
