@@ -141,7 +141,7 @@ export async function runWorker(
     // Every partition may wait for its slots without holding up another.
     concurrency: 1_000,
     maxBatchRecords: 200,
-    // Nobody waits for a payment to be sent; the client has its answer.
+    // The client has its answer, and an order can wait so long: a fetch costs the broker as much for one payment as for many.
     fetchSpacingMs: 20,
     // A charge that comes back on another partition would not be its owner's: what is at fault goes to the dead letters.
     retry: { attempts: 1 },
