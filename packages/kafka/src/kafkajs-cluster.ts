@@ -1,4 +1,10 @@
-import type { Kafka as Client, GroupDescription } from "kafkajs";
+import type {
+  Kafka as Client,
+  DescribeConfigResponse,
+  GroupDescription,
+  ITopicConfig,
+  ResourceConfigQuery,
+} from "kafkajs";
 
 /** What kafkajs' clients stand on: several topics or groups in one request, which its own `Admin` asks for one by one. */
 export interface Cluster {
@@ -11,6 +17,8 @@ export interface Cluster {
   findGroupCoordinatorMetadata(options: { groupId: string; coordinatorType: 0 }): Promise<{
     coordinator: { nodeId: number };
   }>;
+  /** As the metadata of the last refresh say. */
+  findControllerBroker(): Promise<Broker>;
   findBroker(options: { nodeId: number }): Promise<Broker>;
   /** One request for each broker that leads any of them. */
   fetchTopicsOffset(
@@ -23,8 +31,23 @@ export interface TopicOffsets {
   partitions: { partition: number; offset: string }[];
 }
 
+export interface TopicMetadata {
+  topic: string;
+  partitionMetadata: { partitionId: number; leader: number }[];
+}
+
 /** Its calls throw when any of what they ask for is refused. */
 export interface Broker {
+  metadata(topics: readonly string[]): Promise<{ topicMetadata: TopicMetadata[] }>;
+  /** @throws KafkaJSAggregateError with a KafkaJSCreateTopicError for each that was not made; the others are */
+  createTopics(options: { topics: ITopicConfig[] }): Promise<unknown>;
+  describeConfigs(options: { resources: ResourceConfigQuery[] }): Promise<DescribeConfigResponse>;
+  deleteRecords(options: {
+    topics: { topic: string; partitions: { partition: number; offset: string }[] }[];
+  }): Promise<unknown>;
+  listOffsets(options: {
+    topics: { topic: string; partitions: { partition: number; timestamp: number }[] }[];
+  }): Promise<unknown>;
   describeGroups(options: { groupIds: readonly string[] }): Promise<{ groups: GroupDescription[] }>;
   offsetFetch(options: { groupId: string; topics: { topic: string; partitions: { partition: number }[] }[] }): Promise<{
     responses: TopicOffsets[];

@@ -48,6 +48,43 @@ describe("admin", () => {
     await bench.admin.deleteTopics(specs.map(({ topic }) => topic));
   });
 
+  it("makes any number of topics with a few requests, and looks at any number with fewer", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers);
+    const specs = Array.from({ length: 20 }, (_, index) => ({
+      topic: `${bench.prefix}one-of-many-${index}`,
+      partitions: 2,
+      replicationFactor: 1,
+      keep: "forever" as const,
+    }));
+    const admin = makeKafkaAdmin({ kafka: bench.kafka });
+    const sent = vi.spyOn(RequestQueue.prototype, "push");
+    const requests = () => sent.mock.calls.map(([{ entry }]) => entry.apiName);
+    try {
+      await admin.ensureTopics(specs);
+      expect(requests().filter((name) => name === "CreateTopics")).toHaveLength(1);
+      // A leader that is not ready yet is asked again.
+      expect(requests().filter((name) => name === "ListOffsets").length).toBeLessThan(10);
+      sent.mockClear();
+      await admin.ensureTopics(specs);
+      expect(requests()).toEqual(["Metadata", "DescribeConfigs"]);
+    } finally {
+      sent.mockRestore();
+      await admin.deleteTopics(specs.map(({ topic }) => topic));
+      await admin.close();
+    }
+  });
+
+  it("names the topic that cannot be made, and makes the others", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers);
+    const good = { topic: `${bench.prefix}good`, partitions: 1, replicationFactor: 1, keep: "forever" as const };
+    const bad = { ...good, topic: `${bench.prefix}bad`, replicationFactor: 99 };
+    await expect(bench.admin.ensureTopics([bad, good])).rejects.toThrow(`${bad.topic}: Replication-factor is invalid`);
+    await eventually(async () => expect(await bench.admin.listTopics()).toContain(good.topic));
+    expect(await bench.admin.listTopics()).not.toContain(bad.topic);
+    await bench.admin.ensureTopics([good]);
+    await bench.admin.deleteTopics([good.topic]);
+  });
+
   it("counts lag from 0 without a commit, and deletes only what every group has committed", async () => {
     await using bench = await makeBench(infra().kafkaBrokers, { partitions: 1 });
     await bench.publish(10);
