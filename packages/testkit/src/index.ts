@@ -17,3 +17,4 @@ export { startTcpProxy, type TcpProxy } from "./proxy.ts";
 export { makeTestRedis, type TestRedis } from "./redis.ts";
 export { makeTestS3, type TestS3 } from "./s3.ts";
 export { type SpawnedService, type SpawnServiceOptions, spawnService } from "./service.ts";
+export { watchSessionSetting } from "./session-settings.ts";

@@ -1,4 +1,4 @@
-import { eventually } from "@pricing-engine/testkit";
+import { eventually, watchSessionSetting } from "@pricing-engine/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningOrders, startOrders } from "./support/engine.ts";
 
@@ -43,6 +43,17 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
     const { output } = await orders.command("trace", orderId);
     expect(output).toContain("charge_settled");
     expect(output).toContain(order.transitions[0]?.trace_id ?? "no trace");
+  });
+
+  it("is looked up by key, in the connections of each part that moves it", async () => {
+    const seen = await watchSessionSetting(orders.pool.sql, {
+      ...{ setting: "enable_seqscan", table: "orders.order_transitions", on: "insert" },
+    });
+    await orders.product("keyed", 1);
+    await orders.reaches(await orders.place("keyed"), "notified");
+    const settings = await seen();
+    expect(Object.keys(settings).length).toBeGreaterThan(1);
+    expect(new Set(Object.values(settings).flat())).toEqual(new Set(["off"]));
   });
 
   it.each([

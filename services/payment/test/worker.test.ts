@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { eventually } from "@pricing-engine/testkit";
+import { eventually, watchSessionSetting } from "@pricing-engine/testkit";
 import { describe, expect, it } from "vitest";
 import { getPayment, getSummary, startPayments } from "./support/payments.ts";
 
@@ -11,6 +11,9 @@ describe("payments from Kafka to the processors", { timeout: 240_000 }, () => {
       settings: { payment: { routing: { preferDefaultBelowMs: 60_000 } } },
       env: { PAYMENT_TIMEOUT_MS: "60000" },
     });
+    const seen = await watchSessionSetting(payments.pool.sql, {
+      ...{ setting: "enable_seqscan", table: "payment.payments", on: "insert" },
+    });
     const [api, worker] = await Promise.all([payments.startApi(), payments.startWorker()]);
     const accepted = await payments.accept(300);
     // A client that repeats itself, once with another amount.
@@ -21,6 +24,7 @@ describe("payments from Kafka to the processors", { timeout: 240_000 }, () => {
       { source: "api", correlationId: second.correlationId, amountMinor: 1 },
     ]);
     await payments.settled(accepted);
+    expect(await seen()).toEqual({ "payment-worker": ["off"] });
     expect(await payments.audit(accepted)).toEqual({ default: 300, fallback: 0 });
     expect(await getSummary(api)).toEqual({
       default: { totalRequests: 300, totalAmount: 6015 },

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { policySchema } from "@pricing-engine/contracts";
-import { eventually, startOtlpCollector } from "@pricing-engine/testkit";
+import { eventually, startOtlpCollector, watchSessionSetting } from "@pricing-engine/testkit";
 import { expect, it } from "vitest";
 import { productLines, type RunningPricing, startPricing } from "./support/processes.ts";
 import { byDemand, product } from "./support/service.ts";
@@ -36,6 +36,9 @@ it("every product is recalculated once and the task ends, though workers are kil
     env: { RECALCULATION_CHUNK_SIZE: "50", WORKER_CONCURRENCY: "1", TASK_OVERDUE_MS: "5000" },
   });
   await importProducts(pricing, 3000);
+  const silence = await watchSessionSetting(pricing.pool.sql, {
+    ...{ setting: "idle_in_transaction_session_timeout", table: "pricing.task_chunks", on: "update" },
+  });
   const first = await pricing.startWorker();
   const zombie = await pricing.startWorker();
   // The first recalculation, under the policy that is there, leaves the prices as they are.
@@ -63,6 +66,8 @@ it("every product is recalculated once and the task ends, though workers are kil
   const next = await pricing.taskEnd(await pricing.publish({}), 60_000);
   expect(next).toMatchObject({ status: "succeeded", products: { done: 3000, changed: 3000 } });
   expect(await wrongPrices(pricing, 1210)).toBe(0);
+  // So long the locks of one that is paused within a chunk's transaction keep the others waiting.
+  expect(new Set(Object.values(await silence()).flat())).toEqual(new Set(["10s"]));
 }, 300_000);
 
 it("an event is one trace from the request through the outbox and Kafka to the worker", async () => {
