@@ -1,3 +1,5 @@
+import { z } from "zod";
+
 export interface SigningKey {
   readonly id: string;
   /** base64 */
@@ -9,6 +11,8 @@ export interface SigningKeys {
   readonly keys: readonly SigningKey[];
 }
 
+const signingKeys = z.object({ keys: z.array(z.object({ id: z.string(), secret: z.string() })) });
+
 /**
  * The fresh key signs from now on, and what the one before it signed still verifies. Two are kept: all that an older one
  * signed has long expired. For a moment when no process runs; beside running ones the fresh key must first be known
@@ -16,4 +20,23 @@ export interface SigningKeys {
  */
 export function rotateSigningKeys({ keys }: SigningKeys, fresh: SigningKey): SigningKeys {
   return { keys: [fresh, ...keys.slice(0, 1)] };
+}
+
+/** Why nothing can be signed with what a Secret holds; undefined: it can. The same rules as of whoever signs. */
+export function findKeysProblem(text: string | undefined): string | undefined {
+  if (text === undefined || text === "") return "is missing";
+  const keys = readKeys(text);
+  if (keys === undefined) return 'is not {"keys": [{"id", "secret"}]}';
+  if (keys.length === 0) return "has no key";
+  if (keys.some(({ id }) => !/^[\w-]{1,32}$/.test(id))) return "has an id that is not 1 to 32 letters, digits, - or _";
+  if (keys.some(({ secret }) => Buffer.from(secret, "base64").length < 16)) return "has a key of less than 16 bytes";
+  return new Set(keys.map(({ id }) => id)).size < keys.length ? "has two keys of one id" : undefined;
+}
+
+function readKeys(text: string): readonly SigningKey[] | undefined {
+  try {
+    return signingKeys.parse(JSON.parse(text)).keys;
+  } catch {
+    return undefined;
+  }
 }

@@ -19,8 +19,11 @@ const all = {
   login: { username: "engine", password: "c0rrect\n" },
 };
 
-function read(secrets: Readonly<Record<string, Readonly<Record<string, string>>>>) {
-  const parsed = parseObject({ apiVersion, kind, metadata: { name: "shop" }, spec });
+function read(
+  secrets: Readonly<Record<string, Readonly<Record<string, string>>>>,
+  own: "ensured" | "left-alone" = "left-alone",
+) {
+  const parsed = parseObject({ apiVersion, kind, metadata: { name: "shop" }, spec: { ...spec, gateway: {} } });
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
   const find = async (_type: unknown, name: string): Promise<KubeObject | undefined> =>
     secrets[name] && {
@@ -30,11 +33,7 @@ function read(secrets: Readonly<Record<string, Readonly<Record<string, string>>>
       ),
     };
   const refuse = () => Promise.reject(new Error("nothing is written"));
-  return readEngineSecrets(
-    { find, create: refuse, apply: refuse },
-    { resource: parsed.resource, uid: "1" },
-    "left-alone",
-  );
+  return readEngineSecrets({ find, create: refuse, apply: refuse }, { resource: parsed.resource, uid: "1" }, own);
 }
 
 test("the operator gets into Kafka by what the Secrets say", async () => {
@@ -69,5 +68,19 @@ test("what is missing for Kafka is said by Secret and key, without a value", asy
   expect(await read({ ...all, ca: { "ca.crt": "c0rrect" } })).toEqual({
     kind: "missing",
     problems: ["Secret ca: ca.crt is no certificate in PEM"],
+  });
+});
+
+test("a Secret by the name of an engine's own is taken when it can be used, and told of when not", async () => {
+  const keys = { keys: [{ id: "a", secret: Buffer.alloc(32).toString("base64") }] };
+  const good = { "shop-signing": { "keys.json": JSON.stringify(keys) }, "shop-admin-key": { token: "secret" } };
+  expect(await read({ ...all, ...good }, "ensured")).toMatchObject({ kind: "present" });
+  expect(await read({ ...all, ...good, "shop-signing": { password: "c0rrect" } }, "ensured")).toEqual({
+    kind: "missing",
+    problems: ["Secret shop-signing: keys.json is missing"],
+  });
+  expect(await read({ ...all, ...good, "shop-admin-key": { key: "c0rrect" } }, "ensured")).toEqual({
+    kind: "missing",
+    problems: ["Secret shop-admin-key has no token"],
   });
 });

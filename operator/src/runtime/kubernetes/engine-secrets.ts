@@ -8,7 +8,7 @@ import { isCertificate, readKafkaAccess, resolveKafkaEnv } from "../../adapters/
 import { kind, type PricingEngine } from "../../api/resource.ts";
 import { metadataOf, type ObjectContext } from "../../core/objects/naming.ts";
 import { adminKeyName, signingName, sourceTokensName } from "../../core/objects/pod.ts";
-import { rotateSigningKeys } from "../../core/signing-keys.ts";
+import { findKeysProblem, rotateSigningKeys } from "../../core/signing-keys.ts";
 import type { Kube } from "../../kube/client.ts";
 import { isAlreadyExists } from "../../kube/kube-error.ts";
 import { resourceTypes } from "../../kube/resource-types.ts";
@@ -114,12 +114,17 @@ async function ensureOwnSecrets(
     const fresh = { id: randomBytes(6).toString("hex"), secret: randomBytes(32).toString("base64") };
     return { "keys.json": JSON.stringify(rotateSigningKeys({ keys: [] }, fresh)) };
   });
+  const problem = findKeysProblem(signing["keys.json"]);
+  if (problem !== undefined) throw unusable(`Secret ${signingName(name)}: keys.json ${problem}`);
   const isKeyOurs = gateway !== undefined && gateway.adminKeySecretRef === undefined;
   const adminKey = isKeyOurs
     ? await ensureOnce(kube, context, adminKeyName(context), () => ({
         token: `pe_${randomBytes(24).toString("base64url")}`,
       }))
     : undefined;
+  if (adminKey !== undefined && (adminKey.token ?? "") === "") {
+    throw unusable(`Secret ${adminKeyName(context)} has no token`);
+  }
   if (ingest === undefined) return [signing, adminKey];
   const tokens = Object.fromEntries(
     (ingest.sources ?? []).flatMap((source) =>
@@ -143,10 +148,7 @@ async function ensureOnce(
   const { namespace } = context.resource.metadata;
   const found = await kube.find(resourceTypes.secrets, name, namespace);
   if (found !== undefined && isGoing(found, context.uid)) {
-    throw new StillWaiting(
-      "SecretsMissing",
-      `Secret ${name} is of a former engine of this name, and about to go with it`,
-    );
+    throw unusable(`Secret ${name} is of a former engine of this name, and about to go with it`);
   }
   if (found !== undefined) return decode(found);
   const values = make();
@@ -159,6 +161,8 @@ async function ensureOnce(
     return decode(other);
   }
 }
+
+const unusable = (message: string): StillWaiting => new StillWaiting("SecretsMissing", message);
 
 /** What was an engine's of another uid is deleted with it: whoever relied on it would be left without. */
 function isGoing({ metadata }: KubeObject, uid: string): boolean {
