@@ -14,7 +14,7 @@ export interface KafkaAdmin {
    * Makes what is missing, adds partitions (never removes any), mends the configuration. May be repeated at will. What it made
    * takes records when it resolves.
    *
-   * @throws naming the topic, when one cannot be made; the others are
+   * @throws naming the topic, when the cluster refuses to make one; the others are made
    */
   ensureTopics(specs: TopicSpec[]): Promise<void>;
   groupLag(groupId: string, topics: readonly string[]): Promise<GroupLag>;
@@ -50,7 +50,7 @@ export function makeKafkaAdmin({ kafka, gatherLooksMs }: KafkaAdminOptions): Kaf
   };
 
   const looks = makeGroupLooks(kafka.client, gatherLooksMs);
-  const topics = makeTopics(kafka.client, connect);
+  const topics = makeTopics(kafka.client);
 
   return {
     ensureTopics: (specs) => topics.ensure(specs),

@@ -50,7 +50,8 @@ export function makeKafka(options: KafkaOptions): Kafka {
   const { brokers, clientId, tls = false, sasl, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
   const logger = options.logger.child({ component: "kafka" });
   const client = new kafkajs.Kafka({
-    brokers: [...brokers],
+    // The first would be the first for ever, also when it is there and says nothing.
+    brokers: async () => shuffle(brokers),
     clientId,
     ssl: tls,
     ...(sasl === undefined ? {} : { sasl }),
@@ -63,6 +64,13 @@ export function makeKafka(options: KafkaOptions): Kafka {
     logCreator: () => (entry) => forward(logger, entry),
   });
   return { client, logger };
+}
+
+function shuffle(brokers: readonly string[]): string[] {
+  return brokers
+    .map((broker) => ({ broker, order: Math.random() }))
+    .sort((one, other) => one.order - other.order)
+    .map(({ broker }) => broker);
 }
 
 /** What kafkajs calls an error is mostly a step of its own recovery; what matters reaches us as an error or an event. */

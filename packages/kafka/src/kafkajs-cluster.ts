@@ -2,6 +2,7 @@ import type {
   Kafka as Client,
   DescribeConfigResponse,
   GroupDescription,
+  IResourceConfig,
   ITopicConfig,
   ResourceConfigQuery,
 } from "kafkajs";
@@ -17,8 +18,12 @@ export interface Cluster {
   findGroupCoordinatorMetadata(options: { groupId: string; coordinatorType: 0 }): Promise<{
     coordinator: { nodeId: number };
   }>;
-  /** As the metadata of the last refresh say. */
-  findControllerBroker(): Promise<Broker>;
+  brokerPool: {
+    /** Of the last refresh; none before the first. */
+    metadata: object | null | undefined;
+    /** Any, of those in the metadata; before the first refresh the one that let us in. */
+    findConnectedBroker(): Promise<Broker>;
+  };
   findBroker(options: { nodeId: number }): Promise<Broker>;
   /** One request for each broker that leads any of them. */
   fetchTopicsOffset(
@@ -31,16 +36,15 @@ export interface TopicOffsets {
   partitions: { partition: number; offset: string }[];
 }
 
-export interface TopicMetadata {
-  topic: string;
-  partitionMetadata: { partitionId: number; leader: number }[];
-}
-
 /** Its calls throw when any of what they ask for is refused. */
 export interface Broker {
-  metadata(topics: readonly string[]): Promise<{ topicMetadata: TopicMetadata[] }>;
+  metadata(topics: readonly string[]): Promise<{
+    topicMetadata: { topic: string; partitionMetadata: { partitionId: number; leader: number }[] }[];
+  }>;
   /** @throws KafkaJSAggregateError with a KafkaJSCreateTopicError for each that was not made; the others are */
   createTopics(options: { topics: ITopicConfig[] }): Promise<unknown>;
+  createPartitions(options: { topicPartitions: { topic: string; count: number }[] }): Promise<unknown>;
+  alterConfigs(options: { resources: IResourceConfig[] }): Promise<unknown>;
   describeConfigs(options: { resources: ResourceConfigQuery[] }): Promise<DescribeConfigResponse>;
   deleteRecords(options: {
     topics: { topic: string; partitions: { partition: number; offset: string }[] }[];

@@ -1,8 +1,8 @@
-import { eventually, infra } from "@pricing-engine/testkit";
+import { eventually, infra, startTcpProxy } from "@pricing-engine/testkit";
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
 import { describe, expect, it, vi } from "vitest";
 import type { GroupLook } from "../src/group-look.ts";
-import { makeKafkaAdmin } from "../src/index.ts";
+import { makeKafka, makeKafkaAdmin } from "../src/index.ts";
 import { readTopic } from "../src/topic-reader.ts";
 import { makeBench, makeLatch } from "./support/bench.ts";
 
@@ -71,6 +71,40 @@ describe("admin", () => {
       sent.mockRestore();
       await admin.deleteTopics(specs.map(({ topic }) => topic));
       await admin.close();
+    }
+  });
+
+  it("looks at topics through another broker when a connection hangs", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers);
+    const spec = { topic: bench.topic, partitions: 1, replicationFactor: 1, keep: "forever" as const };
+    await using one = await startTcpProxy({ target: infra().kafkaBrokers });
+    await using other = await startTcpProxy({ target: infra().kafkaBrokers });
+    const brokers = [one, other].map(({ port }) => `127.0.0.1:${port}`);
+    const kafka = makeKafka({ brokers, clientId: "hanging", logger: bench.kafka.logger, requestTimeoutMs: 500 });
+    const admin = makeKafkaAdmin({ kafka });
+    try {
+      await admin.ensureTopics([spec]);
+      const [used] = [one, other].filter((proxy) => proxy.connections() > 0);
+      used?.blackhole();
+      await eventually(() => admin.ensureTopics([spec]), { timeoutMs: 20_000 });
+      expect([one, other].filter((proxy) => proxy !== used && proxy.connections() > 0)).toHaveLength(1);
+    } finally {
+      await admin.close();
+    }
+    // A connection that was given up is closed, too.
+    for (const proxy of [one, other]) proxy.restore();
+    await eventually(() => expect(one.connections() + other.connections()).toBe(0));
+  });
+
+  it("adds the same partitions from two places at once", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers, { partitions: 1 });
+    const spec = { topic: bench.topic, partitions: 4, replicationFactor: 1, keep: "forever" as const };
+    const others = Array.from({ length: 4 }, () => makeKafkaAdmin({ kafka: bench.kafka }));
+    try {
+      await Promise.all([bench.admin, ...others].map((admin) => admin.ensureTopics([spec])));
+      expect((await bench.admin.groupLag(bench.groupId, [bench.topic])).partitions).toHaveLength(4);
+    } finally {
+      await Promise.all(others.map((admin) => admin.close()));
     }
   });
 
