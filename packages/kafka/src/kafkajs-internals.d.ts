@@ -3,9 +3,22 @@ declare module "kafkajs/src/network/requestQueue/index.js" {
     pending: unknown[];
     throttledUntil: number;
     push(request: { entry: { apiName: string } }): void;
+    createSocketRequest(pushed: object): { timeoutHandler: () => void };
     scheduleCheckPendingRequests(): void;
   }
   export = RequestQueue;
+}
+
+declare module "kafkajs/src/network/connection.js" {
+  import type { Socket } from "node:net";
+  import type RequestQueue from "kafkajs/src/network/requestQueue/index.js";
+
+  class Connection {
+    requestQueue: RequestQueue;
+    socket: Socket | undefined;
+    connect(): Promise<unknown>;
+  }
+  export = Connection;
 }
 
 declare module "kafkajs/src/producer/partitioners/default/murmur2.js" {

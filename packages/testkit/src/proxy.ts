@@ -13,6 +13,8 @@ export interface TcpProxy extends AsyncDisposable {
   delay(delayMs: number): void;
   /** Connections stay open and are accepted, but no byte passes until `restore`. */
   blackhole(): void;
+  /** No byte passes through what is open now, until `restore`; what comes later is well. */
+  hang(): void;
   /** No fault any more; what was held back passes now. */
   restore(): void;
   close(): Promise<void>;
@@ -33,10 +35,12 @@ interface Pair {
 export async function startTcpProxy(options: { readonly target: string }): Promise<TcpProxy> {
   const { hostname, port } = new URL(options.target.includes("://") ? options.target : `tcp://${options.target}`);
   const pairs = new Set<Pair>();
+  const hanging = new Set<Pair>();
   let fault: Fault = { kind: "none" };
 
   const destroy = (pair: Pair): void => {
     pairs.delete(pair);
+    hanging.delete(pair);
     pair.client.resetAndDestroy();
     pair.server.resetAndDestroy();
   };
@@ -49,8 +53,9 @@ export async function startTcpProxy(options: { readonly target: string }): Promi
     const server = createConnection({ host: hostname, port: Number(port), allowHalfOpen: true, noDelay: true });
     const pair = { client, server };
     pairs.add(pair);
-    relay(client, server, () => fault);
-    relay(server, client, () => fault);
+    const isHeld = () => fault.kind === "blackhole" || hanging.has(pair);
+    relay(client, server, () => fault, isHeld);
+    relay(server, client, () => fault, isHeld);
     if (fault.kind === "blackhole") pausePair(pair);
     client.once("error", () => destroy(pair));
     server.once("error", () => destroy(pair));
@@ -63,11 +68,18 @@ export async function startTcpProxy(options: { readonly target: string }): Promi
   await once(listener, "listening");
 
   const change = (next: Fault): void => {
-    const wasHolding = fault.kind === "blackhole";
+    const wasHolding = fault.kind === "blackhole" || hanging.size > 0;
     fault = next;
+    hanging.clear();
     if (next.kind === "blackhole") for (const pair of pairs) pausePair(pair);
     else if (next.kind === "cut") for (const pair of pairs) destroy(pair);
     else if (wasHolding) for (const pair of pairs) resumePair(pair);
+  };
+  const hang = (): void => {
+    for (const pair of pairs) {
+      hanging.add(pair);
+      pausePair(pair);
+    }
   };
   const close = async (): Promise<void> => {
     if (!listener.listening) return;
@@ -84,6 +96,7 @@ export async function startTcpProxy(options: { readonly target: string }): Promi
     cut: () => change({ kind: "cut" }),
     delay: (delayMs) => change({ kind: "delay", delayMs }),
     blackhole: () => change({ kind: "blackhole" }),
+    hang,
     restore: () => change({ kind: "none" }),
     close,
     [Symbol.asyncDispose]: close,
@@ -91,7 +104,7 @@ export async function startTcpProxy(options: { readonly target: string }): Promi
 }
 
 /** Passes chunks on in order; each one's fault is the one in force when it came. */
-function relay(from: Socket, to: Socket, currentFault: () => Fault): void {
+function relay(from: Socket, to: Socket, currentFault: () => Fault, isHeld: () => boolean): void {
   // The chain keeps the order when a delay ends while chunks are still held.
   let last = Promise.resolve();
   const after = (act: () => void): void => {
@@ -104,7 +117,7 @@ function relay(from: Socket, to: Socket, currentFault: () => Fault): void {
       if (to.writable && !to.write(chunk)) {
         from.pause();
         to.once("drain", () => {
-          if (currentFault().kind !== "blackhole") from.resume();
+          if (!isHeld()) from.resume();
         });
       }
     }),

@@ -92,3 +92,17 @@ it("holds bytes back in a black hole, and passes them when restored", async () =
   proxy.restore();
   expect(await answers).toEqual(["held", "new"]);
 });
+
+it("hangs for those who are there, and not for those who come", async () => {
+  const client = await open();
+  await roundTrip(client, "before");
+  proxy.hang();
+  let answered = false;
+  const answer = roundTrip(client, "held").finally(() => {
+    answered = true;
+  });
+  expect(await roundTrip(await open(), "new")).toBe("new");
+  expect(answered).toBe(false);
+  proxy.restore();
+  expect(await answer).toBe("held");
+});
