@@ -34,6 +34,8 @@ export type GuardedRedis = {
 
 const failuresToOpen = 3;
 const probeEveryMs = 500;
+/** Of probes in a row that fail on a connection that seems to be well: some 2 s. */
+const failuresToReconnect = 4;
 
 export function makeRedis({
   url,
@@ -47,6 +49,8 @@ export function makeRedis({
       connectionName,
       commandTimeout: commandTimeoutMs,
       connectTimeout: 1_000,
+      // A subscriber only listens: so it learns within a minute that its peer is gone.
+      keepAlive: 30_000,
       // A resent or queued command may run twice or long after its caller gave up: a token taken twice.
       autoResendUnfulfilledCommands: false,
       enableOfflineQueue: false,
@@ -88,11 +92,16 @@ export function makeRedis({
     labels: ["breaker"],
   });
   openness.set({ breaker: breakerName }, 0);
+  let failedProbes = 0;
   breaker.onBreak(() => {
+    failedProbes += 1;
+    // When a node is gone nobody tells who was connected, and the kernel gives up after a quarter of an hour.
+    if (failedProbes % failuresToReconnect === 0 && client.status === "ready") client.disconnect(true);
     openness.set({ breaker: breakerName }, 1);
     logger.warn({ connection: name }, "redis breaker opened");
   });
   breaker.onReset(() => {
+    failedProbes = 0;
     openness.set({ breaker: breakerName }, 0);
     logger.info({ connection: name }, "redis breaker closed");
   });

@@ -141,6 +141,19 @@ describe("a Redis that fails", () => {
     expect(unhandled).toEqual([]);
   });
 
+  it("is connected to anew when its connection hangs", async () => {
+    const redis = await connected(viaProxy(), 150);
+    let reconnects = 0;
+    redis.onReconnect(() => {
+      reconnects += 1;
+    });
+    proxy.hang();
+    stops.push(async () => proxy.restore());
+    await eventually(() => redis.guarded((client) => client.set("after", "1")), { timeoutMs: 15_000 });
+    expect(reconnects).toBe(1);
+    expect(redis.isAvailable()).toBe(true);
+  });
+
   it("that is down from the start is an outage, not a crash", async () => {
     await server.stop();
     const redis = connect(server.url);
