@@ -20,7 +20,11 @@ test.each([
   [JSON.stringify({ keys: [{ id: "a" }] }), 'is not {"keys": [{"id", "secret"}]}'],
   [JSON.stringify({ keys: [] }), "has no key"],
   [JSON.stringify({ keys: [{ ...good, id: "a b" }] }), "has an id that is not 1 to 32 letters, digits, - or _"],
-  [JSON.stringify({ keys: [good, key("b")] }), "has a key of less than 16 bytes"],
+  [JSON.stringify({ keys: [good, key("b")] }), "has a key that is not base64 of at least 16 bytes"],
+  [
+    JSON.stringify({ keys: [{ id: "a", secret: "-_".repeat(16) }] }),
+    "has a key that is not base64 of at least 16 bytes",
+  ],
   [JSON.stringify({ keys: [good, good] }), "has two keys of one id"],
   [JSON.stringify({ keys: [good, { ...good, id: "b" }] }), undefined],
 ])("with %j nobody signs: it %s", (text, problem) => {

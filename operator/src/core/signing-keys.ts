@@ -11,6 +11,8 @@ export interface SigningKeys {
   readonly keys: readonly SigningKey[];
 }
 
+/** 16 bytes are 24 characters. */
+const secret = z.base64().min(24);
 const signingKeys = z.object({ keys: z.array(z.object({ id: z.string(), secret: z.string() })) });
 
 /**
@@ -29,7 +31,8 @@ export function findKeysProblem(text: string | undefined): string | undefined {
   if (keys === undefined) return 'is not {"keys": [{"id", "secret"}]}';
   if (keys.length === 0) return "has no key";
   if (keys.some(({ id }) => !/^[\w-]{1,32}$/.test(id))) return "has an id that is not 1 to 32 letters, digits, - or _";
-  if (keys.some(({ secret }) => Buffer.from(secret, "base64").length < 16)) return "has a key of less than 16 bytes";
+  if (keys.some((key) => !secret.safeParse(key.secret).success))
+    return "has a key that is not base64 of at least 16 bytes";
   return new Set(keys.map(({ id }) => id)).size < keys.length ? "has two keys of one id" : undefined;
 }
 

@@ -50,8 +50,7 @@ export function makeKafka(options: KafkaOptions): Kafka {
   const { brokers, clientId, tls = false, sasl, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
   const logger = options.logger.child({ component: "kafka" });
   const client = new kafkajs.Kafka({
-    // The first would be the first for ever, also when it is there and says nothing.
-    brokers: async () => shuffle(brokers),
+    brokers: inTurn(brokers),
     clientId,
     ssl: tls,
     ...(sasl === undefined ? {} : { sasl }),
@@ -66,11 +65,14 @@ export function makeKafka(options: KafkaOptions): Kafka {
   return { client, logger };
 }
 
-function shuffle(brokers: readonly string[]): string[] {
-  return brokers
-    .map((broker) => ({ broker, order: Math.random() }))
-    .sort((one, other) => one.order - other.order)
-    .map(({ broker }) => broker);
+/** Each connection begins with the next one: kafkajs would begin with the first for ever, also when that one says nothing. */
+function inTurn(brokers: readonly string[]): () => Promise<string[]> {
+  // So that a fleet is not all at the first.
+  let next = Math.floor(Math.random() * brokers.length);
+  return async () => {
+    const broker = brokers[next++ % brokers.length];
+    return broker === undefined ? [] : [broker];
+  };
 }
 
 /** What kafkajs calls an error is mostly a step of its own recovery; what matters reaches us as an error or an event. */

@@ -2,8 +2,10 @@ declare module "kafkajs/src/network/requestQueue/index.js" {
   class RequestQueue {
     pending: unknown[];
     throttledUntil: number;
-    push(request: { entry: { apiName: string } }): void;
-    createSocketRequest(pushed: object): { timeoutHandler: () => void };
+    push(request: { entry: { apiName: string; correlationId: number } }): void;
+    /** By correlation id, the oldest first. */
+    inflight: Map<number, unknown>;
+    createSocketRequest(pushed: { entry: { correlationId: number } }): { timeoutHandler: () => void };
     scheduleCheckPendingRequests(): void;
   }
   export = RequestQueue;
@@ -14,8 +16,12 @@ declare module "kafkajs/src/network/connection.js" {
   import type RequestQueue from "kafkajs/src/network/requestQueue/index.js";
 
   class Connection {
+    constructor(options: object);
+    send(call: { request: object; response: object }): Promise<unknown>;
+    disconnect(): Promise<unknown>;
     requestQueue: RequestQueue;
     socket: Socket | undefined;
+    isConnected(): boolean;
     connect(): Promise<unknown>;
   }
   export = Connection;
@@ -46,4 +52,9 @@ declare module "kafkajs/src/protocol/requests/produce/index.js" {
 declare module "kafkajs/src/protocol/request.js" {
   function createRequest(options: object): Promise<{ buffer: Buffer }>;
   export = createRequest;
+}
+
+declare module "kafkajs/src/protocol/encoder.js" {
+  class Encoder {}
+  export = Encoder;
 }

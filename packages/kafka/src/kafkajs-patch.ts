@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import Connection from "kafkajs/src/network/connection.js";
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js";
 
@@ -28,22 +29,50 @@ function armNoTimerForNothing(): void {
 /**
  * After a request without an answer it goes on with the same connection. When a broker's node is gone nobody tells us, and the kernel
  * gives up after a quarter of an hour. So the connection is closed, as the Java client does it: the next request opens another.
+ *
+ * A broker answers a connection in order: what waits behind a member's long wait to join says nothing about the connection.
  */
 function closeWhatDoesNotAnswer(): void {
   const connections = new WeakMap<RequestQueue, Connection>();
-  const { connect } = Connection.prototype;
-  Connection.prototype.connect = function connectAndRemember(): Promise<unknown> {
-    connections.set(this.requestQueue, this);
-    return connect.call(this);
-  };
+  connectAfresh((connection) => connections.set(connection.requestQueue, connection));
   const create = RequestQueue.prototype.createSocketRequest;
   RequestQueue.prototype.createSocketRequest = function createSocketRequest(pushed) {
     const request = create.call(this, pushed);
     const forget = request.timeoutHandler;
     request.timeoutHandler = () => {
+      const [oldest] = this.inflight.keys();
       forget();
-      connections.get(this)?.socket?.destroy(new Error("a request was not answered in time"));
+      const socket = connections.get(this)?.socket;
+      if (socket !== undefined && oldest === pushed.entry.correlationId) abort(socket);
     };
     return request;
   };
+}
+
+/** A connection object is used again: without what its last socket had begun to say, and by all who want it at once. */
+function connectAfresh(onConnect: (connection: Connection) => void): void {
+  const connecting = new WeakMap<Connection, Promise<unknown>>();
+  const { connect } = Connection.prototype;
+  Connection.prototype.connect = function connectOnce(): Promise<unknown> {
+    const underWay = connecting.get(this);
+    if (underWay !== undefined) return underWay;
+    onConnect(this);
+    if (!this.isConnected()) Object.assign(this, { chunks: [], bytesBuffered: 0, bytesNeeded: 4, authHandlers: null });
+    const connected = connect.call(this).finally(() => connecting.delete(this));
+    connecting.set(this, connected);
+    return connected;
+  };
+}
+
+/** What the kernel has not sent yet is not to arrive behind what is sent again. */
+function abort(socket: Socket): void {
+  const error = new Error("a request was not answered in time");
+  // Of TLS, which does not know how to reset.
+  if ("encrypted" in socket) {
+    socket.destroy(error);
+    return;
+  }
+  socket.resetAndDestroy();
+  // Without it nobody hears of the end.
+  socket.emit("error", error);
 }

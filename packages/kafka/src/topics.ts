@@ -181,9 +181,9 @@ function askLeaders(
 
 /** Where they are is in the metadata of any topics; of these it is known that they are there, and others' trouble is not ours. */
 async function knowBrokers(cluster: Cluster, names: readonly string[]): Promise<void> {
-  if (cluster.brokerPool.metadata !== null && cluster.brokerPool.metadata !== undefined) return;
   cluster.targetTopics = new Set(names);
-  await cluster.refreshMetadata();
+  if (cluster.brokerPool.metadata === null || cluster.brokerPool.metadata === undefined)
+    await cluster.refreshMetadata();
 }
 
 function countPartitions({ topicMetadata }: TopicMetadata): PartitionCounts {

@@ -1,6 +1,7 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { makeLogger } from "@pricing-engine/chassis/log";
 import { type Infra, startInfra } from "@pricing-engine/hack/infra";
 import { eventually, startTcpProxy, type TcpProxy } from "@pricing-engine/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -44,7 +45,8 @@ describe("a connection that hangs", { timeout: 120_000 }, () => {
     try {
       const lookAtAll = () => Promise.all([admin.ensureTopics([spec]), admin.groupLag(bench.groupId, [bench.topic])]);
       await admin.ensureTopics([{ ...spec, topic: `${bench.topic}.more` }]);
-      await lookAtAll();
+      // The first group of a broker has to wait for a topic of the broker's own.
+      await eventually(lookAtAll, { timeoutMs: 20_000 });
       proxy.hang();
       await eventually(lookAtAll, { timeoutMs: 20_000 });
     } finally {
@@ -73,5 +75,23 @@ describe("a connection that hangs", { timeout: 120_000 }, () => {
     const values = (await readTopic(bench.kafka, bench.topic)).map(({ value }) => String(value));
     // Those under way may be there twice: nobody knows whether the first was taken.
     expect([...new Set(values)].toSorted()).toEqual(["after", "before", "one", "two"]);
+  });
+
+  it("leaves a record that was under way unknown, also when nobody is there any more", async () => {
+    const brokers = [`127.0.0.1:${proxy.port}`];
+    const logger = makeLogger({ name: "gone", level: "silent" });
+    const kafka = makeKafka({ brokers, clientId: "gone", logger, requestTimeoutMs: 500 });
+    const admin = makeKafkaAdmin({ kafka });
+    await admin.ensureTopics([{ topic: "gone", partitions: 1, replicationFactor: 1, keep: "forever" }]);
+    await admin.close();
+    const producer = makeProducer({ kafka, deliveryTimeoutMs: 3_000 });
+    const send = (value: string) => producer.send({ topic: "gone", key: "k", value });
+    await send("before");
+    proxy.hang();
+    await proxy.refuse();
+    await expect(send("under way")).rejects.toMatchObject({ code: "publish_unknown" });
+    await expect(send("later")).rejects.toMatchObject({ code: "kafka_unavailable" });
+    await proxy.close();
+    await producer.close();
   });
 });
