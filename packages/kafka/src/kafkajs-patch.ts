@@ -58,7 +58,14 @@ function connectAfresh(onConnect: (connection: Connection) => void): void {
     if (underWay !== undefined) return underWay;
     onConnect(this);
     if (!this.isConnected()) Object.assign(this, { chunks: [], bytesBuffered: 0, bytesNeeded: 4, authHandlers: null });
-    const connected = connect.call(this).finally(() => connecting.delete(this));
+    const connected = connect
+      .call(this)
+      .catch((error: unknown) => {
+        // Left to itself it might still be let in, minutes later, and its end be taken for the end of the one in use.
+        this.socket?.destroy();
+        throw error;
+      })
+      .finally(() => connecting.delete(this));
     connecting.set(this, connected);
     return connected;
   };

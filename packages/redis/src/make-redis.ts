@@ -34,8 +34,8 @@ export type GuardedRedis = {
 
 const failuresToOpen = 3;
 const probeEveryMs = 500;
-/** Of probes in a row that fail on a connection that seems to be well: some 2 s. */
-const failuresToReconnect = 4;
+/** On a connection that seems well. Long enough for a Redis that is only busy: all that a process knows of it goes with the connection. */
+const hangingMs = 10_000;
 
 export function makeRedis({
   url,
@@ -51,6 +51,8 @@ export function makeRedis({
       connectTimeout: 1_000,
       // A subscriber only listens: so it learns within a minute that its peer is gone.
       keepAlive: 30_000,
+      // Who does not answer does not take leave either.
+      disconnectTimeout: 250,
       // A resent or queued command may run twice or long after its caller gave up: a token taken twice.
       autoResendUnfulfilledCommands: false,
       enableOfflineQueue: false,
@@ -92,16 +94,28 @@ export function makeRedis({
     labels: ["breaker"],
   });
   openness.set({ breaker: breakerName }, 0);
-  let failedProbes = 0;
-  breaker.onBreak(() => {
-    failedProbes += 1;
-    // When a node is gone nobody tells who was connected, and the kernel gives up after a quarter of an hour.
-    if (failedProbes % failuresToReconnect === 0 && client.status === "ready") client.disconnect(true);
+  let unansweredSinceMs: number | undefined;
+  client.on("ready", () => {
+    unansweredSinceMs = undefined;
+  });
+  /** When a node is gone nobody tells who was connected, and the kernel gives up after a quarter of an hour. */
+  function leaveWhatHangs(isAnswered: boolean): void {
+    const nowMs = performance.now();
+    if (isAnswered || client.status !== "ready") unansweredSinceMs = undefined;
+    else {
+      unansweredSinceMs ??= nowMs;
+      if (nowMs - unansweredSinceMs >= hangingMs) client.disconnect(true);
+    }
+  }
+  // Also each time that a probe fails.
+  breaker.onBreak((reason) => {
+    const error = "error" in reason ? reason.error : undefined;
+    leaveWhatHangs(!(error instanceof Error && error.message === "Command timed out"));
     openness.set({ breaker: breakerName }, 1);
     logger.warn({ connection: name }, "redis breaker opened");
   });
   breaker.onReset(() => {
-    failedProbes = 0;
+    unansweredSinceMs = undefined;
     openness.set({ breaker: breakerName }, 0);
     logger.info({ connection: name }, "redis breaker closed");
   });

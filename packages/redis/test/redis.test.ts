@@ -147,12 +147,18 @@ describe("a Redis that fails", () => {
     redis.onReconnect(() => {
       reconnects += 1;
     });
+    const set = () => redis.guarded((client) => client.set("after", "1"));
+    // Only busy: after some failures the same connection is used again.
     proxy.hang();
     stops.push(async () => proxy.restore());
-    await eventually(() => redis.guarded((client) => client.set("after", "1")), { timeoutMs: 15_000 });
+    setTimeout(() => proxy.restore(), 4_000);
+    await eventually(set, { timeoutMs: 15_000 });
+    expect(reconnects).toBe(0);
+    proxy.hang();
+    await eventually(set, { timeoutMs: 30_000 });
     expect(reconnects).toBe(1);
     expect(redis.isAvailable()).toBe(true);
-  });
+  }, 60_000);
 
   it("that is down from the start is an outage, not a crash", async () => {
     await server.stop();
