@@ -51,6 +51,12 @@ export function makeGroupRounds(client: Client): GroupRounds {
     return cluster;
   }
 
+  /** A connection that hangs would be used for as long as nobody closes it. */
+  function leave(): void {
+    void cluster?.disconnect().catch(() => undefined);
+    cluster = undefined;
+  }
+
   async function round(questions: readonly GroupQuestion[]): Promise<GroupLook[]> {
     const connected = await connect();
     const topics = new Set(questions.flatMap((one) => one.topics));
@@ -127,6 +133,7 @@ export function makeGroupRounds(client: Client): GroupRounds {
           // A coordinator or a leader moved, or has just begun; what stands after that stands.
           coordinators.clear();
           remembered.clear();
+          if (protocolErrorType(error) === undefined) leave();
           const most = isOfCoordinators(error) ? maxCoordinatorAttempts : 2;
           if (attempt >= most) throw error;
           await delay(backoffMs(attempt, coordinatorBackoff, Math.random()));

@@ -67,8 +67,6 @@ type Topics = readonly (readonly [topic: string, records: readonly Pending[]])[]
 
 // Dead letters carry a record as large as a broker takes plus our headers; their topics allow 2 MiB.
 const maxRecordBytes = 2 * 1024 * 1024 - 16 * 1024;
-/** For slow replicas; less than a request may take, so that the broker's word comes before the connection is given up. */
-const brokerTimeoutMs = 8_000;
 const retryBackoff = { baseMs: 50, maxMs: 1_000 };
 
 /**
@@ -116,7 +114,7 @@ export function makeProducer(options: ProducerOptions): Producer {
       topic,
       messages: records.map(({ message }) => message),
     }));
-    await client.sendBatch({ acks: -1, timeout: brokerTimeoutMs, topicMessages });
+    await client.sendBatch({ acks: -1, timeout: 10_000, topicMessages });
     for (const [, records] of topics) for (const record of records) record.resolve();
   };
 

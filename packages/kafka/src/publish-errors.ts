@@ -27,19 +27,13 @@ const certificateCodes = /^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_|SELF_SIGNED_CERT_|UN
  */
 export function wroteNothing(error: unknown, partitions: number): boolean {
   const cause = rootCause(error);
-  if (!(cause instanceof Error) || isOneOfSeveral(error)) return false;
+  if (!(cause instanceof Error)) return false;
   if (nothingWrittenNames.has(cause.name)) return true;
   const type = protocolErrorType(cause);
   if (type !== undefined && nothingWrittenTypes.has(type)) return partitions <= 1;
   if (cause.name !== "KafkaJSConnectionError") return false;
   const code = "code" in cause ? String(cause.code) : "";
   return connectCodes.has(code) || certificateCodes.test(code) || cause.message.startsWith("Connection timeout");
-}
-
-/** patches/kafkajs says it of a request that went out beside others, to other brokers, of which nothing is told. */
-function isOneOfSeveral(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  return ("isOneOfSeveral" in error && error.isOneOfSeveral === true) || isOneOfSeveral(error.cause);
 }
 
 /** Errors that no waiting heals. */

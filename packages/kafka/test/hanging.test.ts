@@ -1,12 +1,10 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { makeLogger } from "@pricing-engine/chassis/log";
 import { type Infra, startInfra } from "@pricing-engine/hack/infra";
 import { eventually, startTcpProxy, type TcpProxy } from "@pricing-engine/testkit";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { makeKafka, makeKafkaAdmin, makeProducer } from "../src/index.ts";
-import { readTopic } from "../src/topic-reader.ts";
+import { afterAll, beforeAll, describe, it } from "vitest";
+import { makeKafka, makeKafkaAdmin } from "../src/index.ts";
 import { makeBench } from "./support/bench.ts";
 
 /** As when a broker's node is gone: nobody tells those who were connected. */
@@ -54,44 +52,5 @@ describe("a connection that hangs", { timeout: 120_000 }, () => {
       await admin.deleteTopics([`${bench.topic}.more`]);
       await admin.close();
     }
-  });
-
-  it("is closed: what was to be published, and what comes later, goes through another one", async () => {
-    const brokers = [`127.0.0.1:${proxy.port}`];
-    await using bench = await makeBench(`127.0.0.1:${proxy.port}`);
-    const { logger } = bench.kafka;
-    const kafka = makeKafka({ brokers, clientId: "hanging", logger, requestTimeoutMs: 500 });
-    const producer = makeProducer({ kafka, deliveryTimeoutMs: 10_000 });
-    const send = (value: string) => producer.send({ topic: bench.topic, key: "k", value });
-    try {
-      await send("before");
-      proxy.hang();
-      await Promise.all(["one", "two"].map(send));
-      await send("after");
-    } finally {
-      proxy.restore();
-      await producer.close();
-    }
-    const values = (await readTopic(bench.kafka, bench.topic)).map(({ value }) => String(value));
-    // Those under way may be there twice: nobody knows whether the first was taken.
-    expect([...new Set(values)].toSorted()).toEqual(["after", "before", "one", "two"]);
-  });
-
-  it("leaves a record that was under way unknown, also when nobody is there any more", async () => {
-    const brokers = [`127.0.0.1:${proxy.port}`];
-    const logger = makeLogger({ name: "gone", level: "silent" });
-    const kafka = makeKafka({ brokers, clientId: "gone", logger, requestTimeoutMs: 500 });
-    const admin = makeKafkaAdmin({ kafka });
-    await admin.ensureTopics([{ topic: "gone", partitions: 1, replicationFactor: 1, keep: "forever" }]);
-    await admin.close();
-    const producer = makeProducer({ kafka, deliveryTimeoutMs: 3_000 });
-    const send = (value: string) => producer.send({ topic: "gone", key: "k", value });
-    await send("before");
-    proxy.hang();
-    await proxy.refuse();
-    await expect(send("under way")).rejects.toMatchObject({ code: "publish_unknown" });
-    await expect(send("later")).rejects.toMatchObject({ code: "kafka_unavailable" });
-    await proxy.close();
-    await producer.close();
   });
 });

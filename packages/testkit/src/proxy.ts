@@ -15,8 +15,6 @@ export interface TcpProxy extends AsyncDisposable {
   blackhole(): void;
   /** No byte passes through what is open now, until `restore`; what comes later is well. */
   hang(): void;
-  /** Who comes later is refused, for good; what is open stays as it is. */
-  refuse(): Promise<void>;
   /** No fault any more; what was held back passes now. */
   restore(): void;
   close(): Promise<void>;
@@ -83,15 +81,12 @@ export async function startTcpProxy(options: { readonly target: string }): Promi
       pausePair(pair);
     }
   };
-  let ended: Promise<unknown> | undefined;
-  const refuse = async (): Promise<void> => {
-    ended ??= once(listener, "close");
-    listener.close();
-  };
   const close = async (): Promise<void> => {
-    await refuse();
+    if (!listener.listening) return;
+    const closed = once(listener, "close");
+    listener.close();
     for (const pair of pairs) destroy(pair);
-    await ended;
+    await closed;
   };
 
   return {
@@ -102,7 +97,6 @@ export async function startTcpProxy(options: { readonly target: string }): Promi
     delay: (delayMs) => change({ kind: "delay", delayMs }),
     blackhole: () => change({ kind: "blackhole" }),
     hang,
-    refuse,
     restore: () => change({ kind: "none" }),
     close,
     [Symbol.asyncDispose]: close,
