@@ -1,5 +1,7 @@
 import { once } from "node:events";
+import { IncomingMessage, ServerResponse } from "node:http";
 import { createConnection, type Socket } from "node:net";
+import { queryObjects } from "node:v8";
 import { pino } from "pino";
 import { afterEach, describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -48,6 +50,22 @@ async function receive(socket: Socket, until?: RegExp): Promise<string> {
   await new Promise((closed) => socket.once("close", closed));
   return received;
 }
+
+describe("a kept connection", () => {
+  it("holds nothing of what it has answered", async () => {
+    const { port } = await start();
+    const alive = () => [queryObjects(IncomingMessage), queryObjects(ServerResponse)];
+    const [requests = 0, responses = 0] = alive();
+    const request = "POST /echo HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    const kept = Array.from({ length: 20 }, () => createConnection(port, "127.0.0.1"));
+    for (const socket of kept) {
+      socket.write(request);
+      expect(String(await once(socket, "data"))).toMatch(/^HTTP\/1.1 200.*connection: keep-alive/is);
+    }
+    await expect.poll(alive).toEqual([requests, responses]);
+    for (const socket of kept) socket.destroy();
+  });
+});
 
 describe("a body that is too large", () => {
   it.each([2, 20])("of %d MiB: fetch reads the 413", async (mebibytes) => {

@@ -82,9 +82,15 @@ export async function serveHttp(options: ServeOptions): Promise<HttpServer> {
     socket.once("close", () => sockets.delete(socket));
   });
   const answering = new WeakMap<Socket, ServerResponse>();
+  // A connection that waits for its next request would keep the last one alive: each would grow old, and the old are collected in a long stop.
+  function forget(this: ServerResponse) {
+    const { socket } = this.req;
+    if (answering.get(socket) === this) answering.delete(socket);
+  }
   let draining = false;
   server.prependListener("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
     answering.set(incoming.socket, outgoing);
+    outgoing.once("close", forget);
     if (draining) outgoing.setHeader("connection", "close");
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
