@@ -10,8 +10,8 @@ import { isPermanent, publishError, wroteNothing } from "./publish-errors.ts";
 export interface ProducerOptions {
   kafka: Kafka;
   /**
-   * How long the first record of a batch waits for others while another batch is under way; default 1. Otherwise, and with 0, it
-   * waits until the current turn ends.
+   * How long the first record of a batch waits at most while another batch is under way; default 5. It goes as soon as one of those
+   * ends, and where none is under way, or with 0, when the current turn ends.
    */
   lingerMs?: number;
   /** A batch goes out at once when it has so many records. Default 1,000. */
@@ -74,7 +74,7 @@ const retryBackoff = { baseMs: 50, maxMs: 1_000 };
  * at once. kafkajs's idempotent producer would serialise them per broker, so it is not used.
  */
 export function makeProducer(options: ProducerOptions): Producer {
-  const { kafka, lingerMs = 1, maxBatchRecords = 1_000, maxBatchBytes = 512 * 1024 } = options;
+  const { kafka, lingerMs = 5, maxBatchRecords = 1_000, maxBatchBytes = 512 * 1024 } = options;
   const { maxBufferedBytes = 32 * 1024 * 1024, deliveryTimeoutMs = 30_000 } = options;
   // Where each record goes; none before the topic's metadata was there.
   const partitionOf = new WeakMap<object, number>();
@@ -170,6 +170,8 @@ export function makeProducer(options: ProducerOptions): Producer {
     const delivery = deliverAll([...batch.topics]).finally(() => {
       bufferedBytes -= batch.bytes;
       underWay.delete(delivery);
+      // A broker takes the requests of a connection one by one: what came meanwhile is better one request than many that queue.
+      flush();
     });
     underWay.add(delivery);
   };

@@ -7,7 +7,7 @@ import { readTopic } from "../src/topic-reader.ts";
 import { makeBench } from "./support/bench.ts";
 
 /** A producer and the names of the requests that it sent. */
-function watched(kafka: Kafka): { producer: Producer; requests: string[] } {
+function watched(kafka: Kafka, more: { lingerMs?: number } = {}): { producer: Producer; requests: string[] } {
   const requests: string[] = [];
   const { client } = kafka;
   const watching = Object.assign(Object.create(Object.getPrototypeOf(client)), client, {
@@ -17,7 +17,7 @@ function watched(kafka: Kafka): { producer: Producer; requests: string[] } {
       return made;
     },
   });
-  return { requests, producer: makeProducer({ kafka: { ...kafka, client: watching } }) };
+  return { requests, producer: makeProducer({ kafka: { ...kafka, client: watching }, ...more }) };
 }
 
 describe("producer on a real broker", () => {
@@ -51,6 +51,19 @@ describe("producer on a real broker", () => {
       expect(Number(value)).toBeGreaterThan(last.get(name) ?? -1);
       last.set(name, Number(value));
     }
+  });
+
+  it("sends what comes while a request is under way as soon as that ends, in one request", async () => {
+    await using bench = await makeBench(infra().kafkaBrokers, { partitions: 1 });
+    const { producer, requests } = watched(bench.kafka, { lingerMs: 60_000 });
+    await producer.send({ topic: bench.topic, key: "k", value: "warm" });
+    requests.length = 0;
+    const first = producer.send({ topic: bench.topic, key: "k", value: "0" });
+    await new Promise(setImmediate);
+    const later = ["1", "2", "3"].map((value) => producer.send({ topic: bench.topic, key: "k", value }));
+    await Promise.all([first, ...later]);
+    expect(requests.filter((name) => name === "Produce")).toHaveLength(2);
+    await producer.close();
   });
 
   it("sends what goes to several topics in one request", async () => {
