@@ -7,7 +7,8 @@ function makeProbe(options: { maxItems?: number; concurrency?: number } = {}) {
   const ask = makeBatcher<number, number>({
     maxItems: 3,
     concurrency: 1,
-    spacingMs: 5,
+    // Of a negative one somebody waits for.
+    spacingMs: (item) => (item < 0 ? 2 : 5),
     ...options,
     run: (items) =>
       new Promise((resolve, reject) =>
@@ -44,6 +45,26 @@ describe("makeBatcher", () => {
     expect(sizes()).toEqual([1]);
     await vi.advanceTimersByTimeAsync(1);
     expect(sizes()).toEqual([1, 2]);
+  });
+
+  it("begins as soon as the most urgent of a batch may, also when that comes last", async () => {
+    const { ask, batches, sizes } = makeProbe();
+    void ask([1]);
+    await vi.advanceTimersByTimeAsync(0);
+    batches[0]?.end();
+    void ask([2]);
+    await vi.advanceTimersByTimeAsync(1);
+    void ask([-3]);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(sizes()).toEqual([1]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(sizes()).toEqual([1, 2]);
+    batches[1]?.end();
+    void ask([-4]);
+    await vi.advanceTimersByTimeAsync(0);
+    void ask([5]);
+    await vi.advanceTimersByTimeAsync(2);
+    expect(sizes()).toEqual([1, 2, 2]);
   });
 
   it("waits for no spacing when a batch is full, and never for more than are allowed at once", async () => {

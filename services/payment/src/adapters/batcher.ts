@@ -1,6 +1,6 @@
 /**
- * Gathers what is asked for while a batch is under way into the next one, and begins one in `spacingMs` at most, unless it is a full one:
- * under load few, large writes; alone no wait at all.
+ * Gathers what is asked for while a batch is under way into the next one. A batch begins no sooner after the last one than `spacingMs` says,
+ * by the most urgent of its items, unless it is a full one: under load few, large writes; alone no wait at all.
  * `run` answers in the order of its items; when it rejects, each of them does.
  */
 export function makeBatcher<Item, Result>({
@@ -11,7 +11,7 @@ export function makeBatcher<Item, Result>({
 }: {
   maxItems: number;
   concurrency: number;
-  spacingMs: number;
+  spacingMs(item: Item): number;
   run(items: readonly Item[]): Promise<readonly Result[]>;
 }): (items: readonly Item[]) => Promise<Result[]> {
   type Waiting = { item: Item; resolve(result: Result): void; reject(error: unknown): void };
@@ -19,7 +19,7 @@ export function makeBatcher<Item, Result>({
   let running = 0;
   let planned = false;
   let startedMs = Number.NEGATIVE_INFINITY;
-  let isSpacing = false;
+  let spacing: { timer: NodeJS.Timeout; untilMs: number } | undefined;
 
   const runBatch = async (batch: readonly Waiting[]): Promise<void> => {
     running += 1;
@@ -40,17 +40,20 @@ export function makeBatcher<Item, Result>({
 
   const pump = (): void => {
     while (running < concurrency && queue.length > 0) {
-      const waitMs = queue.length >= maxItems ? 0 : startedMs + spacingMs - performance.now();
-      if (waitMs > 0) {
-        if (isSpacing) return;
-        isSpacing = true;
-        setTimeout(() => {
-          isSpacing = false;
+      const nowMs = performance.now();
+      const untilMs =
+        queue.length >= maxItems ? nowMs : startedMs + Math.min(...queue.map(({ item }) => spacingMs(item)));
+      if (untilMs > nowMs) {
+        if (spacing !== undefined && spacing.untilMs <= untilMs) return;
+        clearTimeout(spacing?.timer);
+        const timer = setTimeout(() => {
+          spacing = undefined;
           pump();
-        }, waitMs);
+        }, untilMs - nowMs);
+        spacing = { timer, untilMs };
         return;
       }
-      startedMs = performance.now();
+      startedMs = nowMs;
       const batch = queue.slice(0, maxItems);
       queue = queue.slice(maxItems);
       void runBatch(batch);

@@ -9,8 +9,9 @@ import { rethrowWaiting } from "./outages.ts";
 import { columns, type Row, toPayment, toTime } from "./rows.ts";
 
 const deadlineMs = 5_000;
-// A statement costs Postgres and us more than a row of it, and nobody waits for either of these two writes of a payment.
-const spacingMs = 5;
+// A statement costs Postgres and us more than a row of it. An order waits for the two writes of its payment; for a client's nobody does.
+const orderSpacingMs = 5;
+const spacingMs = 20;
 const shardCount = 16;
 const granularities = Object.values(granularityMs);
 
@@ -47,17 +48,19 @@ export function makePaymentStore({ pool, prefix, owner }: { pool: Pool; prefix: 
     }
   };
 
+  const spacingOf = ({ change }: { change: Intent["change"] }): number =>
+    change.after.source === "order" ? orderSpacingMs : spacingMs;
   const insert = makeBatcher<Intent, IntentResult>({
     maxItems: 500,
     concurrency: 2,
-    spacingMs,
+    spacingMs: spacingOf,
     run: (intents) => write(intents, insertStatement, (result) => result === "inserted"),
   });
   // One at a time: two of one worker would wait for each other's rollups.
   const apply = makeBatcher<Write, WriteResult>({
     maxItems: 500,
     concurrency: 1,
-    spacingMs,
+    spacingMs: spacingOf,
     run: (writes) =>
       write(
         writes,

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type Lifecycle, runEvery } from "@pricing-engine/chassis/lifecycle";
+import { type Lifecycle, runEvery, runInBackground } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { startMetricsServer } from "@pricing-engine/chassis/metrics";
 import { startTelemetry } from "@pricing-engine/chassis/telemetry";
@@ -43,6 +43,8 @@ export async function runWorker(
   lifecycle: Lifecycle,
   logger: Logger,
 ): Promise<{ metricsPort: number }> {
+  // The client has its answer, and payments are settled from what is left of the CPUs: on one machine the gateway goes first.
+  runInBackground();
   const { prefix } = config;
   const { signal } = lifecycle;
   const { port: metricsPort } = await startMetricsServer({
