@@ -19,6 +19,8 @@ export interface SetState {
   readonly services: readonly ServiceName[];
   /** False for test sets. */
   readonly durable: boolean;
+  /** False: Postgres has none. */
+  readonly replica?: boolean;
 }
 
 export function cacheRoot(): string {

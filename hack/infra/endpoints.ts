@@ -6,7 +6,7 @@ import type { AllEndpoints, ServiceName } from "./types.ts";
 /** Where the services are, from outside of any container. */
 export function endpointsOf(
   services: readonly ServiceName[],
-  { ports, password }: Pick<SetState, "ports" | "password">,
+  { ports, password, replica = true }: Pick<SetState, "ports" | "password" | "replica">,
 ): Partial<AllEndpoints> {
   const postgresUrl = (port: number): string =>
     `postgres://${postgresUser}:${password}@127.0.0.1:${port}/${postgresDatabase}`;
@@ -14,7 +14,7 @@ export function endpointsOf(
     ...(services.includes("kafka") && { kafkaBrokers: `127.0.0.1:${ports.kafka}` }),
     ...(services.includes("postgres") && {
       postgresUrl: postgresUrl(ports.postgres),
-      postgresReplicaUrl: postgresUrl(ports.postgresReplica),
+      postgresReplicaUrl: postgresUrl(replica ? ports.postgresReplica : ports.postgres),
     }),
     ...(services.includes("redis") && { redisUrl: `redis://127.0.0.1:${ports.redis}` }),
     ...(services.includes("s3") && {

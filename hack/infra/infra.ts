@@ -46,6 +46,10 @@ export interface InfraOptions<S extends ServiceName> {
   readonly ephemeral?: boolean;
   /** Of a native broker for tests: further ways in. */
   readonly kafkaListeners?: KafkaListeners;
+  /** Of a native broker: a heap of so many MB, as one in operation has it: taken whole at the start. Default: it grows, 384 at most. */
+  readonly kafkaHeapMb?: number;
+  /** False: Postgres' primary alone, native only; `postgresReplicaUrl` is its address then. Default true. */
+  readonly replica?: boolean;
   /** Ends a start that nobody wants any more: what it started is stopped again. */
   readonly signal?: AbortSignal | undefined;
   /** Gets a line per step: what is waited for, and how long. */
@@ -88,6 +92,7 @@ export async function startInfra<const S extends ServiceName>(options: InfraOpti
         mode: await chooseMode(options.mode ?? "auto", known, services, ephemeral, log),
         services: serviceNames.filter((name) => [...(known?.services ?? []), ...services].includes(name)),
         durable: !ephemeral,
+        ...((known?.replica ?? options.replica) === false ? { replica: false } : {}),
       };
       writeState(dir, state);
       if (state.mode === "native") await installMissing(services, cacheRoot(), log);
@@ -187,10 +192,15 @@ function makeSet(
   state: SetState,
   services: readonly ServiceName[],
   log: Log,
-  { kafkaListeners, signal }: Pick<InfraOptions<ServiceName>, "kafkaListeners" | "signal"> = {},
+  {
+    kafkaListeners,
+    kafkaHeapMb,
+    signal,
+  }: Pick<InfraOptions<ServiceName>, "kafkaListeners" | "kafkaHeapMb" | "signal"> = {},
 ): ServerSet {
-  const { ports, password, durable } = state;
-  const context = { dir, cacheDir: cacheRoot(), ports, password, durable, kafkaListeners, log, signal };
+  const { ports, password, durable, replica = true } = state;
+  const cacheDir = cacheRoot();
+  const context = { dir, cacheDir, ports, password, durable, replica, kafkaListeners, kafkaHeapMb, log, signal };
   return state.mode === "native"
     ? makeNativeSet(context, nativeServers(context, services))
     : makeComposeSet(context, services);

@@ -222,6 +222,17 @@ describe("faults", () => {
     await expect(start(dir, ["redis"])).rejects.toThrow(/redis ended while starting; .*\n.*/);
   });
 
+  it("has no replica when it is asked for none, also later", async () => {
+    const dir = makeFolder();
+    const shape = { dir, services: ["postgres"], ports: "random", mode: "native", lifetime: "detached" } as const;
+    const { endpoints } = await startInfra({ ...shape, replica: false, log: silent });
+    expect(endpoints.postgresReplicaUrl).toBe(endpoints.postgresUrl);
+    expect(await psql(endpoints.postgresUrl, "select count(*)::int from pg_replication_slots")).toBe(0);
+    expect(await runningNames(dir)).toEqual(["postgres"]);
+    expect((await start(dir, ["postgres"])).endpoints).toEqual(endpoints);
+    expect(await runningNames(dir)).toEqual(["postgres"]);
+  });
+
   it("refuses another mode for data that is there", async () => {
     const dir = makeFolder();
     await start(dir, ["redis"]);

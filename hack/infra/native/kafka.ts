@@ -7,7 +7,7 @@ import type { NativeContext, Server } from "./server.ts";
 
 /** The name under which every set is formatted: one node, so nothing else can belong to the cluster. */
 const clusterId = "cHJpY2luZy1lbmdpbmUtMQ";
-const heapMb = 384;
+const growingHeap = ["-Xmx384m", "-Xms128m"];
 
 /** One node, KRaft: broker and controller in one process. */
 export function kafkaServer(context: NativeContext): Server {
@@ -16,6 +16,7 @@ export function kafkaServer(context: NativeContext): Server {
   const properties = join(home, "server.properties");
   const logging = join(home, "log4j2.properties");
   const logPath = join(context.dir, "kafka.log");
+  const heap = context.kafkaHeapMb === undefined ? growingHeap : fixedHeap(context.kafkaHeapMb);
 
   // Formatted aside and renamed: a half-formatted directory is never taken for a whole one.
   const format = async (java: string, classPath: string): Promise<void> => {
@@ -33,7 +34,7 @@ export function kafkaServer(context: NativeContext): Server {
       formatting,
       ...scram(context),
     ];
-    await exec(java, [...jvmFlags(128, logging), "-cp", classPath, ...tool]);
+    await exec(java, [...jvmFlags(["-Xmx128m"], logging), "-cp", classPath, ...tool]);
     renameSync(fresh, data);
   };
 
@@ -56,7 +57,7 @@ export function kafkaServer(context: NativeContext): Server {
       return {
         name: "kafka",
         command: java,
-        args: [...jvmFlags(heapMb, logging), "-cp", classPath, "kafka.Kafka", properties],
+        args: [...jvmFlags(heap, logging), "-cp", classPath, "kafka.Kafka", properties],
         cwd: home,
       };
     },
@@ -68,10 +69,23 @@ export function kafkaServer(context: NativeContext): Server {
   };
 }
 
-function jvmFlags(heap: number, logging: string): string[] {
+/**
+ * Memory that is there from the start. A collection of the young generation stops the broker for as long as it takes to copy what lives, so it is
+ * large, and what has lived once, such as what is known of a partition, lives on: it is not copied again.
+ */
+function fixedHeap(mb: number): string[] {
   return [
-    `-Xmx${heap}m`,
-    `-Xms${Math.min(heap, 128)}m`,
+    `-Xmx${mb}m`,
+    `-Xms${mb}m`,
+    `-Xmn${Math.round(mb * 0.6)}m`,
+    "-XX:+AlwaysPreTouch",
+    "-XX:MaxTenuringThreshold=1",
+  ];
+}
+
+function jvmFlags(heap: readonly string[], logging: string): string[] {
+  return [
+    ...heap,
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",

@@ -9,7 +9,7 @@ export const postgresUser = "postgres";
 export const postgresDatabase = "pricing_engine";
 const slot = "replica";
 
-/** A primary and its streaming replica. */
+/** A primary and, unless the set is without, its streaming replica. */
 export function postgresServers(context: NativeContext): Server[] {
   let found: PostgresInstallation | undefined;
   // Looked for when first needed: a set can be stopped on a machine that has lost its programs.
@@ -17,7 +17,8 @@ export function postgresServers(context: NativeContext): Server[] {
     found ??= findPostgresInstallation(context.dir);
     return found;
   };
-  return [primaryServer(context, installation), replicaServer(context, installation)];
+  const primary = primaryServer(context, installation);
+  return context.replica ? [primary, replicaServer(context, installation)] : [primary];
 }
 
 function primaryServer(context: NativeContext, installation: () => PostgresInstallation): Server {

@@ -12,8 +12,11 @@ export interface NativeContext {
   readonly password: string;
   /** False for test sets: nothing is synced to disk, since the set is thrown away after the run. */
   readonly durable: boolean;
+  readonly replica: boolean;
   /** Of a test's broker, beside the plain one. */
   readonly kafkaListeners?: KafkaListeners | undefined;
+  /** Of a broker whose heap does not grow. */
+  readonly kafkaHeapMb?: number | undefined;
   readonly log: Log;
   /** Ends a start that nobody wants any more. */
   readonly signal?: AbortSignal | undefined;
