@@ -102,18 +102,9 @@ export function stage() {
   configure(FALLBACK, fallbackDelay, fallbackFailing);
 }
 
-/** Of version 4. */
-function uuid() {
-  const hex = Array.from({ length: 32 }, () => Math.floor(Math.random() * 16).toString(16));
-  hex[12] = "4";
-  hex[16] = "89ab"[Math.floor(Math.random() * 4)];
-  const text = hex.join("");
-  return [text.slice(0, 8), text.slice(8, 12), text.slice(12, 16), text.slice(16, 20), text.slice(20)].join("-");
-}
-
 export function pay() {
   const startedMs = Date.now();
-  const correlationId = uuid();
+  const correlationId = crypto.randomUUID();
   const response = http.post(`${TARGET}/payments`, JSON.stringify({ correlationId, amount }), {
     headers: { "Content-Type": "application/json" },
     timeout: "60s",

@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 
 export type LedgerEntry = {
@@ -21,16 +21,17 @@ type LogLine =
  */
 export class Ledger {
   readonly #entries = new Map<string, LedgerEntry>();
-  readonly #file: string | undefined;
+  /** A descriptor. */
+  readonly #file: number | undefined;
 
   constructor(file?: string) {
-    this.#file = file;
     if (file === undefined) return;
     mkdirSync(dirname(file), { recursive: true });
-    if (!existsSync(file)) return;
-    for (const line of readFileSync(file, "utf8").split("\n")) {
+    const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n") : [];
+    for (const line of lines) {
       if (line !== "") this.#apply(JSON.parse(line) as LogLine);
     }
+    this.#file = openSync(file, "a");
   }
 
   find(correlationId: string): LedgerEntry | undefined {
@@ -73,7 +74,7 @@ export class Ledger {
   }
 
   #write(line: LogLine): void {
-    if (this.#file !== undefined) appendFileSync(this.#file, `${JSON.stringify(line)}\n`);
+    if (this.#file !== undefined) writeSync(this.#file, `${JSON.stringify(line)}\n`);
     this.#apply(line);
   }
 
