@@ -10,8 +10,8 @@ import { isPermanent, publishError, wroteNothing } from "./publish-errors.ts";
 export interface ProducerOptions {
   kafka: Kafka;
   /**
-   * How long the first record of a batch waits at most while another batch is under way; default 5. It goes as soon as one of those
-   * ends, and where none is under way, or with 0, when the current turn ends.
+   * How long the first record of a batch waits at most while two others are under way; default 5. It goes as soon as one of those ends,
+   * and where there are fewer, or with 0, when the current turn ends.
    */
   lingerMs?: number;
   /** A batch goes out at once when it has so many records. Default 1,000. */
@@ -61,12 +61,18 @@ interface Batch {
   topics: Map<string, Pending[]>;
   records: number;
   bytes: number;
+  timer?: NodeJS.Timeout;
 }
 
 type Topics = readonly (readonly [topic: string, records: readonly Pending[]])[];
 
 // Dead letters carry a record as large as a broker takes plus our headers; their topics allow 2 MiB.
 const maxRecordBytes = 2 * 1024 * 1024 - 16 * 1024;
+/*
+ * A broker takes the requests of a connection one by one: one that waits at its door loses no time, and what comes while two are under way is
+ * better one request than many that queue.
+ */
+const eagerBatches = 2;
 const retryBackoff = { baseMs: 50, maxMs: 1_000 };
 
 /**
@@ -167,11 +173,11 @@ export function makeProducer(options: ProducerOptions): Producer {
     if (collecting === undefined) return;
     const batch = collecting;
     collecting = undefined;
+    clearTimeout(batch.timer);
     const delivery = deliverAll([...batch.topics]).finally(() => {
       bufferedBytes -= batch.bytes;
       underWay.delete(delivery);
-      // A broker takes the requests of a connection one by one: what came meanwhile is better one request than many that queue.
-      flush();
+      if (underWay.size < eagerBatches) flush();
     });
     underWay.add(delivery);
   };
@@ -185,8 +191,8 @@ export function makeProducer(options: ProducerOptions): Producer {
       const flushIfSame = () => {
         if (collecting === opened) flush();
       };
-      if (lingerMs === 0 || underWay.size === 0) setImmediate(flushIfSame);
-      else setTimeout(flushIfSame, lingerMs);
+      if (lingerMs === 0 || underWay.size < eagerBatches) setImmediate(flushIfSame);
+      else opened.timer = setTimeout(flushIfSame, lingerMs);
     }
     const records = batch.topics.get(topic);
     if (records === undefined) batch.topics.set(topic, [record]);
