@@ -4,7 +4,7 @@ import { constants, getPriority, setPriority } from "node:os";
 const { PRIORITY_BELOW_NORMAL: background } = constants.priority;
 
 /**
- * This process comes after others where they share CPUs, as all of an engine on one machine do: for work that nobody waits for. It takes
+ * This process comes after others where they share CPUs, as all of an engine on one machine do: for work that answers nobody. It takes
  * what they leave, and a share when they leave nothing. It never raises a priority that was set lower, and in a pod, alone, it changes nothing.
  */
 export function runInBackground(): void {

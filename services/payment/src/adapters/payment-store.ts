@@ -9,11 +9,16 @@ import { rethrowWaiting } from "./outages.ts";
 import { columns, type Row, toPayment, toTime } from "./rows.ts";
 
 const deadlineMs = 5_000;
-// A statement costs Postgres and us more than a row of it. An order waits for the two writes of its payment; for a client's nobody does.
-const orderSpacingMs = 5;
-const spacingMs = 20;
+// A statement costs Postgres and us more than a row of it.
+const spacingMs = 5;
+const settledSpacingMs = 20;
 const shardCount = 16;
 const granularities = Object.values(granularityMs);
+
+/** How long the last statement with outcomes must be over: an order waits for its payment's, and what is to be sent holds a slot. */
+export function findSpacingMs({ state, source }: Pick<Payment, "state" | "source">): number {
+  return state === "settled" && source === "api" ? settledSpacingMs : spacingMs;
+}
 
 /** The payments' table. Writes of many callers go in batches of one statement each, with their fences, rollups and events. */
 export function makePaymentStore({ pool, prefix, owner }: { pool: Pool; prefix: string; owner: string }): PaymentStore {
@@ -48,19 +53,17 @@ export function makePaymentStore({ pool, prefix, owner }: { pool: Pool; prefix: 
     }
   };
 
-  const spacingOf = ({ change }: { change: Intent["change"] }): number =>
-    change.after.source === "order" ? orderSpacingMs : spacingMs;
   const insert = makeBatcher<Intent, IntentResult>({
     maxItems: 500,
     concurrency: 2,
-    spacingMs: spacingOf,
+    spacingMs: () => spacingMs,
     run: (intents) => write(intents, insertStatement, (result) => result === "inserted"),
   });
   // One at a time: two of one worker would wait for each other's rollups.
   const apply = makeBatcher<Write, WriteResult>({
     maxItems: 500,
     concurrency: 1,
-    spacingMs: spacingOf,
+    spacingMs: ({ change }) => findSpacingMs(change.after),
     run: (writes) =>
       write(
         writes,

@@ -43,7 +43,7 @@ export async function runWorker(
   lifecycle: Lifecycle,
   logger: Logger,
 ): Promise<{ metricsPort: number }> {
-  // The client has its answer, and payments are settled from what is left of the CPUs: on one machine the gateway goes first.
+  // On one machine the gateway goes first, for which a client waits: what it has accepted is settled from what is left of the CPUs.
   runInBackground();
   const { prefix } = config;
   const { signal } = lifecycle;
