@@ -19,7 +19,7 @@ export interface SetState {
   readonly services: readonly ServiceName[];
   /** False for test sets. */
   readonly durable: boolean;
-  /** False: Postgres has none. */
+  /** Whether Postgres has one; absent in older sets, which have. */
   readonly replica?: boolean;
 }
 

@@ -46,9 +46,12 @@ export interface InfraOptions<S extends ServiceName> {
   readonly ephemeral?: boolean;
   /** Of a native broker for tests: further ways in. */
   readonly kafkaListeners?: KafkaListeners;
-  /** Of a native broker: a heap of so many MB, as one in operation has it: taken whole at the start. Default: it grows, 384 at most. */
+  /**
+   * Of a native broker that this call or its `restart` starts: a heap of so many MB, as one in operation has it: taken whole at the start.
+   * Default: it grows, 384 at most.
+   */
   readonly kafkaHeapMb?: number;
-  /** False: Postgres' primary alone, native only; `postgresReplicaUrl` is its address then. Default true. */
+  /** False: Postgres' primary alone, native only; `postgresReplicaUrl` is its address then. A set keeps what it began with. Default true. */
   readonly replica?: boolean;
   /** Ends a start that nobody wants any more: what it started is stopped again. */
   readonly signal?: AbortSignal | undefined;
@@ -83,16 +86,17 @@ export async function startInfra<const S extends ServiceName>(options: InfraOpti
     const watchdog =
       lifetime === "session" ? startWatchdog(dir, ephemeral ? ["reset"] : ["down", ...only(own)]) : undefined;
     try {
+      const mode = await chooseMode(options.mode ?? "auto", known, services, ephemeral, log);
       const state: SetState = {
         ports:
           options.ports === "fixed"
             ? await avoidTakenPorts(known?.ports ?? fixedPorts, own, held, log)
             : (known?.ports ?? (await pickRandomPorts())),
         password: known?.password ?? makePassword(),
-        mode: await chooseMode(options.mode ?? "auto", known, services, ephemeral, log),
+        mode,
         services: serviceNames.filter((name) => [...(known?.services ?? []), ...services].includes(name)),
         durable: !ephemeral,
-        ...((known?.replica ?? options.replica) === false ? { replica: false } : {}),
+        replica: chooseReplica(options.replica, known, mode),
       };
       writeState(dir, state);
       if (state.mode === "native") await installMissing(services, cacheRoot(), log);
@@ -204,6 +208,18 @@ function makeSet(
   return state.mode === "native"
     ? makeNativeSet(context, nativeServers(context, services))
     : makeComposeSet(context, services);
+}
+
+function chooseReplica(wanted: boolean | undefined, known: SetState | undefined, mode: Mode): boolean {
+  const before = known?.services.includes("postgres") ? (known.replica ?? true) : undefined;
+  if (wanted !== undefined && before !== undefined && wanted !== before) {
+    const how = before ? "with" : "without";
+    throw new InfraError(`this set's Postgres was made ${how} a replica: \`npm run infra -- reset\` empties it first`);
+  }
+  const replica = before ?? wanted ?? true;
+  if (!replica && mode === "compose")
+    throw new InfraError("Compose has no Postgres without a replica: mode native has");
+  return replica;
 }
 
 /** Data stays with the mode that wrote it. A set for tests is rather native: that starts faster. */

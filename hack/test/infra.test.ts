@@ -229,8 +229,21 @@ describe("faults", () => {
     expect(endpoints.postgresReplicaUrl).toBe(endpoints.postgresUrl);
     expect(await psql(endpoints.postgresUrl, "select count(*)::int from pg_replication_slots")).toBe(0);
     expect(await runningNames(dir)).toEqual(["postgres"]);
-    expect((await start(dir, ["postgres"])).endpoints).toEqual(endpoints);
+    const again = await start(dir, ["postgres"]);
+    expect(again.endpoints).toEqual(endpoints);
+    await again.restart("postgres");
     expect(await runningNames(dir)).toEqual(["postgres"]);
+    await expect(startInfra({ ...shape, replica: true, log: silent })).rejects.toThrow("made without a replica");
+    await stopInfra(dir, silent);
+    expect(await runningNames(dir)).toEqual([]);
+  });
+
+  it("does not lose the replica that it has", async () => {
+    const dir = makeFolder();
+    await start(dir, ["postgres"]);
+    const shape = { dir, services: ["postgres"], ports: "random", mode: "native", lifetime: "detached" } as const;
+    await expect(startInfra({ ...shape, replica: false, log: silent })).rejects.toThrow("made with a replica");
+    expect(await runningNames(dir)).toEqual(["postgres", "postgres-replica"]);
   });
 
   it("refuses another mode for data that is there", async () => {
