@@ -74,7 +74,9 @@ const k6Memory = { GOGC: "off", GOMEMLIMIT: "3GiB" };
 function run(command: readonly string[], env: Record<string, string> = {}): ChildProcess {
   const [program = "", ...args] = command;
   const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
-  closers.push(() => void child.kill());
+  closers.push(async () => {
+    if (child.kill()) await once(child, "exit");
+  });
   return child;
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 
 export type LedgerEntry = {
@@ -74,7 +74,7 @@ export class Ledger {
   }
 
   #write(line: LogLine): void {
-    if (this.#file !== undefined) writeSync(this.#file, `${JSON.stringify(line)}\n`);
+    if (this.#file !== undefined) appendFileSync(this.#file, `${JSON.stringify(line)}\n`);
     this.#apply(line);
   }
 
