@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { constants, getPriority } from "node:os";
+import { getPriority } from "node:os";
 import { eventually, watchSessionSetting } from "@pricing-engine/testkit";
 import { describe, expect, it } from "vitest";
 import { getPayment, getSummary, startPayments } from "./support/payments.ts";
@@ -16,7 +16,7 @@ describe("payments from Kafka to the processors", { timeout: 240_000 }, () => {
       ...{ setting: "enable_seqscan", table: "payment.payments", on: "insert" },
     });
     const [api, worker] = await Promise.all([payments.startApi(), payments.startWorker()]);
-    expect(getPriority(worker.pid)).toBe(constants.priority.PRIORITY_BELOW_NORMAL);
+    expect(getPriority(worker.pid)).toBe(5);
     const accepted = await payments.accept(300);
     // A client that repeats itself, once with another amount.
     const [first, second] = accepted;
