@@ -2,7 +2,7 @@
  * pnpm bench rinha [--scale 0.2] [--seconds 120] [--faults] [--cpus 1.5]
  *
  * The Rinha run of docs/guide/payments.md: everything of ours, Kafka, Postgres and Redis within the CPU limit, the load and the two
- * processors outside; then a null backend under the same limit; then the audit. Needs k6 (`go install go.k6.io/k6@v1.3.0`) on the
+ * processors outside; then a null backend under the same limit, and one that only waits for Kafka; then the audit. Needs k6 (`go install go.k6.io/k6@v1.3.0`) on the
  * PATH or in K6. Ends with 1 when a promise was not kept or a bar was missed, with 2 when it cannot begin.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
@@ -243,16 +243,23 @@ try {
   const windows = pickWindows(Object.values(dumps).flat(), 20);
   const summaryFaults = await findSummaryFaults(target, dumps, windows);
 
-  const nullPort = await findFreePort();
-  run([process.execPath, path("./null-backend.ts"), String(nullPort)]);
-  await eventually(async () => (await fetch(`http://127.0.0.1:${nullPort}`, { method: "POST" })).status === 202);
-  const nullSeconds = Math.min(60, seconds / 2);
-  say(`the null backend under the same load, for ${nullSeconds} s`);
-  const reference = await load("null", { TARGET: `http://127.0.0.1:${nullPort}`, SECONDS: String(nullSeconds) });
+  const referenceSeconds = Math.min(60, seconds / 2);
+  const measure = async (name: "null" | "durable", ...args: string[]) => {
+    const backendPort = await findFreePort();
+    const target = `http://127.0.0.1:${backendPort}`;
+    const backend = run([process.execPath, path(`./${name}-backend.ts`), String(backendPort), ...args]);
+    await eventually(async () => (await fetch(target, { method: "POST", body: "{}" })).status === 202);
+    say(`the ${name} backend under the same load, for ${referenceSeconds} s`);
+    const measured = await load(name, { TARGET: target, SECONDS: String(referenceSeconds) });
+    backend.kill();
+    return measured.result;
+  };
+  const reference = await measure("null");
+  const floor = await measure("durable", kafkaBrokers);
 
   const { accepted, inconsistent, p99Ms } = result;
   const score = scoreRinha({ summary, accepted, amount, p99Ms, isConsistent: inconsistent === 0 });
-  const p99Ratio = p99Ms / reference.result.p99Ms;
+  const p99Ratio = p99Ms / reference.p99Ms;
   const nodeMb = peak.bytes / 1024 ** 2;
   console.log(
     `users              1 → ${result.users}, ${accepted} accepted, ${result.refused} refused, ${result.unanswered} without an answer`,
@@ -262,7 +269,10 @@ try {
     `share of ceiling   ${score.shareOfCeiling.toFixed(4)} without bonus (bar ${bars.shareOfCeiling}); ${(100 * score.fallbackShare).toFixed(1)} % at the fallback`,
   );
   console.log(
-    `p99                ${p99Ms.toFixed(2)} ms, null backend ${reference.result.p99Ms.toFixed(2)} ms: ${p99Ratio.toFixed(2)} (bar ${bars.p99Ratio})`,
+    `p99                ${p99Ms.toFixed(2)} ms, null backend ${reference.p99Ms.toFixed(2)} ms: ${p99Ratio.toFixed(2)} (bar ${bars.p99Ratio})`,
+  );
+  console.log(
+    `                   ${floor.p99Ms.toFixed(2)} ms with a record in Kafka and nothing else: ${(floor.p99Ms / reference.p99Ms).toFixed(2)}, and ours ${(p99Ms / floor.p99Ms).toFixed(2)} of that`,
   );
   console.log(
     `inconsistent       ${inconsistent} of ${result.checked} windows under load, ${summaryFaults.length} of ${windows.length} at the end`,

@@ -1,0 +1,31 @@
+// What an answer costs that waits for the broker, and for nothing else: the least that p99 can be. Its arguments are the port and the brokers.
+import { randomUUID } from "node:crypto";
+import { createServer } from "node:http";
+import { tuneCollector } from "@pricing-engine/chassis/lifecycle";
+import { makeLogger } from "@pricing-engine/chassis/log";
+import { makeKafka, makeProducer } from "@pricing-engine/kafka";
+
+tuneCollector();
+const [port = "", brokers = ""] = process.argv.slice(2);
+const kafka = makeKafka({
+  brokers: [brokers],
+  clientId: "durable-backend",
+  logger: makeLogger({ name: "durable-backend", level: "error" }),
+});
+const producer = makeProducer({ kafka });
+const topic = `durable-backend-${randomUUID()}`;
+const admin = kafka.client.admin();
+await admin.connect();
+await admin.createTopics({ topics: [{ topic, numPartitions: 4 }], waitForLeaders: true });
+await admin.disconnect();
+
+createServer((request, response) => {
+  const chunks: Buffer[] = [];
+  request.on("data", (chunk: Buffer) => chunks.push(chunk));
+  request.on("end", () => {
+    producer.send({ topic, key: null, value: Buffer.concat(chunks) }).then(
+      () => response.writeHead(202, { "content-length": 0 }).end(),
+      () => response.writeHead(503, { "content-length": 0 }).end(),
+    );
+  });
+}).listen(Number(port), "127.0.0.1");
