@@ -109,6 +109,30 @@ describe("a set", () => {
     expect(await psql(infra.endpoints.postgresUrl, "select id from kept")).toBe(1);
     expect(await psql(infra.endpoints.postgresReplicaUrl, "select id from kept")).toBe(1);
   });
+
+  it("has no replica when it is asked for none, also later", async () => {
+    const dir = makeFolder();
+    const shape = { dir, services: ["postgres"], ports: "random", mode: "native", lifetime: "detached" } as const;
+    const { endpoints } = await startInfra({ ...shape, replica: false, log: silent });
+    expect(endpoints.postgresReplicaUrl).toBe(endpoints.postgresUrl);
+    expect(await psql(endpoints.postgresUrl, "select count(*)::int from pg_replication_slots")).toBe(0);
+    expect(await runningNames(dir)).toEqual(["postgres"]);
+    const again = await start(dir, ["postgres"]);
+    expect(again.endpoints).toEqual(endpoints);
+    await again.restart("postgres");
+    expect(await runningNames(dir)).toEqual(["postgres"]);
+    await expect(startInfra({ ...shape, replica: true, log: silent })).rejects.toThrow("made without a replica");
+    await stopInfra(dir, silent);
+    expect(await runningNames(dir)).toEqual([]);
+  });
+
+  it("does not lose the replica that it has", async () => {
+    const dir = makeFolder();
+    await start(dir, ["postgres"]);
+    const shape = { dir, services: ["postgres"], ports: "random", mode: "native", lifetime: "detached" } as const;
+    await expect(startInfra({ ...shape, replica: false, log: silent })).rejects.toThrow("made with a replica");
+    expect(await runningNames(dir)).toEqual(["postgres", "postgres-replica"]);
+  });
 });
 
 describe("repairs", () => {
@@ -220,30 +244,6 @@ describe("faults", () => {
     await stopInfra(dir, silent);
     writeFileSync(join(dir, "redis", "appendonlydir", "appendonly.aof.manifest"), "nonsense");
     await expect(start(dir, ["redis"])).rejects.toThrow(/redis ended while starting; .*\n.*/);
-  });
-
-  it("has no replica when it is asked for none, also later", async () => {
-    const dir = makeFolder();
-    const shape = { dir, services: ["postgres"], ports: "random", mode: "native", lifetime: "detached" } as const;
-    const { endpoints } = await startInfra({ ...shape, replica: false, log: silent });
-    expect(endpoints.postgresReplicaUrl).toBe(endpoints.postgresUrl);
-    expect(await psql(endpoints.postgresUrl, "select count(*)::int from pg_replication_slots")).toBe(0);
-    expect(await runningNames(dir)).toEqual(["postgres"]);
-    const again = await start(dir, ["postgres"]);
-    expect(again.endpoints).toEqual(endpoints);
-    await again.restart("postgres");
-    expect(await runningNames(dir)).toEqual(["postgres"]);
-    await expect(startInfra({ ...shape, replica: true, log: silent })).rejects.toThrow("made without a replica");
-    await stopInfra(dir, silent);
-    expect(await runningNames(dir)).toEqual([]);
-  });
-
-  it("does not lose the replica that it has", async () => {
-    const dir = makeFolder();
-    await start(dir, ["postgres"]);
-    const shape = { dir, services: ["postgres"], ports: "random", mode: "native", lifetime: "detached" } as const;
-    await expect(startInfra({ ...shape, replica: false, log: silent })).rejects.toThrow("made with a replica");
-    expect(await runningNames(dir)).toEqual(["postgres", "postgres-replica"]);
   });
 
   it("refuses another mode for data that is there", async () => {

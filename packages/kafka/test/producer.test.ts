@@ -55,7 +55,7 @@ describe("producer on a real broker", () => {
 
   it("sends what comes while two requests are under way as soon as one ends, in one request", async () => {
     await using bench = await makeBench(infra().kafkaBrokers, { partitions: 1 });
-    const { producer, requests } = watched(bench.kafka, { lingerMs: 60_000 });
+    const { producer, requests } = watched(bench.kafka, { lingerMs: 3_600_000 });
     await producer.send({ topic: bench.topic, key: "k", value: "warm" });
     requests.length = 0;
     const send = (value: string) => producer.send({ topic: bench.topic, key: "k", value });

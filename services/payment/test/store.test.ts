@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { makeControlStore } from "../src/adapters/control-store.ts";
 import { purgePayments, readSummary } from "../src/adapters/payment-reader.ts";
 import { makePaymentStore } from "../src/adapters/payment-store.ts";
-import { firstIntent } from "../src/domain/payment.ts";
+import { type Change, firstIntent } from "../src/domain/payment.ts";
 import { describePaymentStore } from "../src/usecases/store-contract.ts";
 import { makePaymentDatabase, silent } from "./support/database.ts";
 
@@ -84,6 +84,32 @@ describe("the real store", () => {
       });
     }
     expect((await readSummary(pool, undefined, undefined)).default.totalRequests).toBe(466);
+  });
+
+  it("keeps the outcomes of clients' payments 20 ms apart", async () => {
+    const store = openStore();
+    const [fence] = await store.claim([1], "a");
+    if (fence === undefined) throw new Error("not claimed");
+    const nowMs = Date.now();
+    const intents = [1, 2].map((amountMinor) => {
+      const times = { createdAtMs: nowMs, acceptedAtMs: nowMs, deadlineMs: null };
+      const charge = {
+        source: "api",
+        id: crypto.randomUUID(),
+        partition: 1,
+        amountMinor,
+        orderId: null,
+        ...times,
+      } as const;
+      return { change: firstIntent(charge, "default", nowMs), fence };
+    });
+    expect(await store.insert(intents)).toEqual(["inserted", "inserted"]);
+    const startedMs = performance.now();
+    for (const { change } of intents) {
+      const settled: Change = { after: { ...change.after, state: "settled", version: 2 }, events: [] };
+      expect(await store.apply([{ before: change.after, change: settled, fence }])).toEqual(["applied"]);
+    }
+    expect(performance.now() - startedMs).toBeGreaterThan(19);
   });
 
   it("forgets all while others read and write, and nobody is made to fail", async () => {

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
 import { tuneCollector } from "@pricing-engine/chassis/lifecycle";
 import { makeLogger } from "@pricing-engine/chassis/log";
-import { makeKafka, makeProducer } from "@pricing-engine/kafka";
+import { makeKafka, makeKafkaAdmin, makeProducer } from "@pricing-engine/kafka";
 
 tuneCollector();
 const [port = "", brokers = ""] = process.argv.slice(2);
@@ -14,10 +14,9 @@ const kafka = makeKafka({
 });
 const producer = makeProducer({ kafka });
 const topic = `durable-backend-${randomUUID()}`;
-const admin = kafka.client.admin();
-await admin.connect();
-await admin.createTopics({ topics: [{ topic, numPartitions: 4 }], waitForLeaders: true });
-await admin.disconnect();
+const admin = makeKafkaAdmin({ kafka });
+await admin.ensureTopics([{ topic, partitions: 4, replicationFactor: 1, keep: "forever" }]);
+await admin.close();
 
 createServer((request, response) => {
   const chunks: Buffer[] = [];

@@ -2,8 +2,8 @@
  * pnpm bench rinha [--scale 0.2] [--seconds 120] [--faults] [--cpus 1.5]
  *
  * The Rinha run of docs/guide/payments.md: everything of ours, Kafka, Postgres and Redis within the CPU limit, the load and the two
- * processors outside; then a null backend under the same limit, and one that only waits for Kafka; then the audit. Needs k6 (`go install go.k6.io/k6@v1.3.0`) on the
- * PATH or in K6. Ends with 1 when a promise was not kept or a bar was missed, with 2 when it cannot begin.
+ * processors outside; then a null backend under the same limit, and one that only waits for Kafka; then the audit. Needs k6
+ * (`go install go.k6.io/k6@v1.3.0`) on the PATH or in K6. Ends with 1 when a promise was not kept or a bar was missed, with 2 when it cannot begin.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";

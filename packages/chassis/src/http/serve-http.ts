@@ -82,7 +82,8 @@ export async function serveHttp(options: ServeOptions): Promise<HttpServer> {
     socket.once("close", () => sockets.delete(socket));
   });
   const answering = new WeakMap<Socket, ServerResponse>();
-  // A connection that waits for its next request would keep the last one alive: each would grow old, and the old are collected in a long stop.
+  // A connection that waits for its next request would keep the last one alive: each would grow old, and the old are collected
+  // in a long stop.
   function forget(this: ServerResponse) {
     const { socket } = this.req;
     if (answering.get(socket) === this) answering.delete(socket);

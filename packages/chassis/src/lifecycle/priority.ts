@@ -5,7 +5,8 @@ const { PRIORITY_BELOW_NORMAL: background } = constants.priority;
 
 /**
  * This process comes after others where they share CPUs, as all of an engine on one machine do: for work that answers nobody. It takes
- * what they leave, and a share when they leave nothing: a tenth of another's, or a third with a `niceness` of 5. It never raises a priority that was set lower, and in a pod, alone, it changes nothing.
+ * what they leave, and a share when they leave nothing: a tenth of another's, or a third with a `niceness` of 5. It never raises a
+ * priority that was set lower, and in a pod, alone, it changes nothing.
  */
 export function runInBackground(niceness: number = background): void {
   for (const id of threads()) {

@@ -33,7 +33,7 @@ import { makeTraffic, type TrafficControl, tickMs } from "../usecases/traffic.ts
 import { endpointsOf } from "./endpoints.ts";
 
 const name = "payment-worker";
-// With 10 the gateway takes a little more, and the worker settles a quarter less (docs/decisions/0032).
+// With 10 the gateway takes a little more, and the worker settles a quarter less (docs/decisions/0057).
 const niceness = 5;
 const sweepEveryMs = 500;
 const assignEveryMs = 200;
