@@ -5,7 +5,8 @@ import kafkajs from "kafkajs";
 import { backoffMs } from "./backoff.ts";
 import type { Kafka } from "./kafka.ts";
 import type { RawHeaders } from "./message.ts";
-import { isPermanent, publishError, wroteNothing } from "./publish-errors.ts";
+import { isPermanent, isUnanswered, publishError, wroteNothing } from "./publish-errors.ts";
+import { makeRenewable } from "./renewable.ts";
 
 export interface ProducerOptions {
   kafka: Kafka;
@@ -64,6 +65,17 @@ interface Batch {
   timer?: NodeJS.Timeout;
 }
 
+interface Place {
+  readonly partition: number;
+  /** The broker's id. */
+  readonly leader: number;
+}
+
+interface Client {
+  readonly client: kafkajs.Producer;
+  connected: Promise<void> | undefined;
+}
+
 type Topics = readonly (readonly [topic: string, records: readonly Pending[]])[];
 
 // Dead letters carry a record as large as a broker takes plus our headers; their topics allow 2 MiB.
@@ -73,6 +85,8 @@ const maxRecordBytes = 2 * 1024 * 1024 - 16 * 1024;
  * better one request than many that queue.
  */
 const eagerBatches = 2;
+/** For slow replicas; less than a request may take, so that the broker's word comes before its connection is given up. */
+const brokerTimeoutMs = 8_000;
 const retryBackoff = { baseMs: 50, maxMs: 1_000 };
 
 /**
@@ -83,55 +97,46 @@ export function makeProducer(options: ProducerOptions): Producer {
   const { kafka, lingerMs = 5, maxBatchRecords = 1_000, maxBatchBytes = 512 * 1024 } = options;
   const { maxBufferedBytes = 32 * 1024 * 1024, deliveryTimeoutMs = 30_000 } = options;
   // Where each record goes; none before the topic's metadata was there.
-  const partitionOf = new WeakMap<object, number>();
-  const client = kafka.client.producer({
-    idempotent: false,
-    allowAutoTopicCreation: false,
-    createPartitioner: () => {
-      const partitioner = kafkajs.Partitioners.DefaultPartitioner();
-      return (choice) => {
-        const partition = partitioner(choice);
-        partitionOf.set(choice.message, partition);
-        return partition;
-      };
-    },
-    metadataMaxAge: 60_000,
-    // Retries are made below: there every attempt's outcome is known.
-    retry: { retries: 0 },
-  });
+  const placeOf = new WeakMap<object, Place>();
+  const clients = makeRenewable(
+    () => openClient(kafka, (message, place) => placeOf.set(message, place)),
+    ({ client, connected }) => (connected === undefined ? Promise.resolve() : client.disconnect()),
+  );
   let collecting: Batch | undefined;
   const underWay = new Set<Promise<void>>();
   const closing = new AbortController();
   let bufferedBytes = 0;
   let closed = false;
-  let connected: Promise<void> | undefined;
 
-  const connect = () => {
-    connected ??= client.connect().catch((error: unknown) => {
-      connected = undefined;
-      throw error;
+  const attemptOnce = (topics: Topics) =>
+    clients.use(async (own, abandon) => {
+      const topicMessages = topics.map(([topic, records]) => ({
+        topic,
+        messages: records.map(({ message }) => message),
+      }));
+      try {
+        await connect(own);
+        await own.client.sendBatch({ acks: -1, timeout: brokerTimeoutMs, topicMessages });
+      } catch (error) {
+        // When a broker's node is gone nobody tells, and kafkajs would go on with the connection until the kernel gives up, a quarter of an hour.
+        if (isUnanswered(error)) abandon();
+        throw error;
+      }
+      for (const [, records] of topics) for (const record of records) record.resolve();
     });
-    return connected;
-  };
-
-  const attemptOnce = async (topics: Topics) => {
-    await connect();
-    const topicMessages = topics.map(([topic, records]) => ({
-      topic,
-      messages: records.map(({ message }) => message),
-    }));
-    await client.sendBatch({ acks: -1, timeout: 10_000, topicMessages });
-    for (const [, records] of topics) for (const record of records) record.resolve();
-  };
 
   const mayHaveWritten = (error: unknown, topics: Topics): boolean => {
-    const partitions = topics.flatMap(([topic, records]) =>
-      records.flatMap(({ message }) => {
-        const partition = partitionOf.get(message);
-        return partition === undefined ? [] : `${topic}/${partition}`;
-      }),
-    );
-    return !wroteNothing(error, new Set(partitions).size);
+    const partitions = new Set<string>();
+    const leaders = new Set<number>();
+    for (const [topic, records] of topics) {
+      for (const { message } of records) {
+        const place = placeOf.get(message);
+        if (place === undefined) continue;
+        partitions.add(`${topic}/${place.partition}`);
+        leaders.add(place.leader);
+      }
+    }
+    return !wroteNothing(error, { partitions: partitions.size, brokers: leaders.size });
   };
 
   /** The topics of a batch go together once; when that fails, each is tried on its own, so that one that is missing holds up no other. */
@@ -223,9 +228,37 @@ export function makeProducer(options: ProducerOptions): Producer {
       const giveUp = setTimeout(() => closing.abort(), 5_000);
       await Promise.all(underWay);
       clearTimeout(giveUp);
-      if (connected !== undefined) await client.disconnect();
+      await clients.close();
     },
   };
+}
+
+function openClient(kafka: Kafka, onPlaced: (message: object, place: Place) => void): Client {
+  const client = kafka.client.producer({
+    idempotent: false,
+    allowAutoTopicCreation: false,
+    createPartitioner: () => {
+      const partitioner = kafkajs.Partitioners.DefaultPartitioner();
+      return (choice) => {
+        const partition = partitioner(choice);
+        const leader = choice.partitionMetadata.find(({ partitionId }) => partitionId === partition)?.leader ?? -1;
+        onPlaced(choice.message, { partition, leader });
+        return partition;
+      };
+    },
+    metadataMaxAge: 60_000,
+    // Retries are made by the producer: there every attempt's outcome is known.
+    retry: { retries: 0 },
+  });
+  return { client, connected: undefined };
+}
+
+function connect(own: Client): Promise<void> {
+  own.connected ??= own.client.connect().catch((error: unknown) => {
+    own.connected = undefined;
+    throw error;
+  });
+  return own.connected;
 }
 
 function withTrace(headers: RawHeaders): RawHeaders {

@@ -3,6 +3,7 @@ import type { Kafka as Client } from "kafkajs";
 import { backoffMs } from "./backoff.ts";
 import { type Broker, type Cluster, makeCluster } from "./kafkajs-cluster.ts";
 import { isKafkaOutage, protocolErrorType } from "./outage.ts";
+import { makeRenewable } from "./renewable.ts";
 
 /** Questions to a cluster, on one connection as long as that is good. */
 export interface Sessions {
@@ -14,11 +15,6 @@ export interface Sessions {
   ask<T>(question: (broker: Broker, cluster: Cluster) => Promise<T>): Promise<T>;
   /** After what is being asked has ended. */
   close(): Promise<void>;
-}
-
-interface Session {
-  readonly cluster: Cluster;
-  users: number;
 }
 
 const patienceMs = 10_000;
@@ -35,44 +31,32 @@ function isAnswer(error: unknown, isInVain: boolean): boolean {
 
 export function makeSessions(client: Client): Sessions {
   const asking = new Set<Promise<unknown>>();
-  let current: Session | undefined;
+  const clusters = makeRenewable(
+    () => makeCluster(client),
+    (cluster) => cluster.disconnect(),
+  );
   let isClosed = false;
-
-  function enter(): Session {
-    if (isClosed) throw new Error("the admin client is closed");
-    current ??= { cluster: makeCluster(client), users: 0 };
-    current.users += 1;
-    return current;
-  }
-
-  /** A connection that hangs would be used for as long as nobody closes it: who comes next begins with another. */
-  function abandon(session: Session): void {
-    if (current === session) current = undefined;
-  }
-
-  async function leave(session: Session): Promise<void> {
-    session.users -= 1;
-    if (session !== current && session.users === 0) await session.cluster.disconnect().catch(() => undefined);
-  }
 
   async function askUntil<T>(question: (broker: Broker, cluster: Cluster) => Promise<T>): Promise<T> {
     const untilMs = performance.now() + patienceMs;
     for (let attempt = 1; ; attempt += 1) {
-      const session = enter();
-      const { cluster } = session;
-      let isIn = false;
-      try {
-        await cluster.connect();
-        isIn = true;
-        return await question(await cluster.brokerPool.findConnectedBroker(), cluster);
-      } catch (error) {
-        const isOutage = isKafkaOutage(error);
-        const isOver = !isOutage || !isIn || (attempt > 1 && performance.now() >= untilMs);
-        if (!isAnswer(error, isOutage && isOver)) abandon(session);
-        if (isOver) throw error;
-      } finally {
-        await leave(session);
-      }
+      if (isClosed) throw new Error("the admin client is closed");
+      const answer = await clusters.use(async (cluster, abandon) => {
+        let isIn = false;
+        try {
+          await cluster.connect();
+          isIn = true;
+          return { value: await question(await cluster.brokerPool.findConnectedBroker(), cluster) };
+        } catch (error) {
+          const isOutage = isKafkaOutage(error);
+          const isOver = !isOutage || !isIn || (attempt > 1 && performance.now() >= untilMs);
+          // A connection that hangs would be used for as long as nobody closes it.
+          if (!isAnswer(error, isOutage && isOver)) abandon();
+          if (isOver) throw error;
+          return undefined;
+        }
+      });
+      if (answer !== undefined) return answer.value;
       await delay(backoffMs(attempt, backoff, Math.random()));
     }
   }
@@ -91,9 +75,7 @@ export function makeSessions(client: Client): Sessions {
     async close() {
       isClosed = true;
       await Promise.all(asking);
-      const last = current;
-      current = undefined;
-      await last?.cluster.disconnect();
+      await clusters.close();
     },
   };
 }

@@ -95,6 +95,21 @@ describe("a broker that fails", { timeout: 300_000 }, () => {
     expect(values).not.toContain("2");
   });
 
+  it("killed with a record in hand: whether it is written is not known, also when nobody is there afterwards", async () => {
+    await using bench = await makeBench(brokers);
+    const producer = makeProducer({ kafka: bench.kafka, deliveryTimeoutMs: 1_000 });
+    await producer.send({ topic: bench.topic, key: "k", value: "0" });
+    process.kill(brokerPid(), "SIGSTOP");
+    const inHand = producer.send({ topic: bench.topic, key: "k", value: "1" }).catch((error: unknown) => error);
+    // Long enough to be sent, and not to be given up.
+    await elapse(500);
+    await infra.kill("kafka");
+    expect(await inHand).toMatchObject({ code: "publish_unknown" });
+    await infra.restart("kafka");
+    await producer.send({ topic: bench.topic, key: "k", value: "2" });
+    await producer.close();
+  });
+
   it("silent: a publish without an answer has an unknown outcome, and the loop survives the silence", async () => {
     await using bench = await makeBench(brokers, { partitions: 1 });
     const producer = makeProducer({ kafka: bench.kafka, deliveryTimeoutMs: 1_000 });

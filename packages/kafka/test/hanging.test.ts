@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Infra, startInfra } from "@pricing-engine/hack/infra";
 import { eventually, startTcpProxy, type TcpProxy } from "@pricing-engine/testkit";
-import { afterAll, beforeAll, describe, it } from "vitest";
-import { makeKafka, makeKafkaAdmin } from "../src/index.ts";
-import { makeBench } from "./support/bench.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { makeKafka, makeKafkaAdmin, makeProducer, runConsumer } from "../src/index.ts";
+import { readTopic } from "../src/topic-reader.ts";
+import { isRunning, makeBench } from "./support/bench.ts";
 
 /** As when a broker's node is gone: nobody tells those who were connected. */
 describe("a connection that hangs", { timeout: 120_000 }, () => {
@@ -51,6 +52,54 @@ describe("a connection that hangs", { timeout: 120_000 }, () => {
       proxy.restore();
       await admin.deleteTopics([`${bench.topic}.more`]);
       await admin.close();
+    }
+  });
+
+  it("is left by whoever publishes: records go through another one", async () => {
+    await using bench = await makeBench(`127.0.0.1:${proxy.port}`, { partitions: 2 });
+    const { logger } = bench.kafka;
+    const brokers = [`127.0.0.1:${proxy.port}`];
+    const kafka = makeKafka({ brokers, clientId: "hanging", logger, requestTimeoutMs: 500 });
+    const producer = makeProducer({ kafka, deliveryTimeoutMs: 10_000 });
+    const send = (value: string) => producer.send({ topic: bench.topic, key: value, value });
+    try {
+      await send("before");
+      proxy.hang();
+      await Promise.all([send("one"), send("two")]);
+      await send("after");
+    } finally {
+      proxy.restore();
+      await producer.close();
+    }
+    const values = (await readTopic(bench.kafka, bench.topic)).map(({ value }) => String(value));
+    // Those under way may be there twice: nobody knows whether the first was taken.
+    expect([...new Set(values)].toSorted()).toEqual(["after", "before", "one", "two"]);
+  });
+
+  it("is left by whoever consumes: what is published later is handled", async () => {
+    await using bench = await makeBench(`127.0.0.1:${proxy.port}`);
+    const { logger } = bench.kafka;
+    const brokers = [`127.0.0.1:${proxy.port}`];
+    const kafka = makeKafka({ brokers, clientId: "hanging", logger, requestTimeoutMs: 500 });
+    const producer = makeProducer({ kafka });
+    const handled: string[] = [];
+    const consumer = runConsumer({
+      ...bench.common,
+      kafka,
+      async handle({ value }) {
+        handled.push(String(value));
+      },
+    });
+    try {
+      await isRunning(consumer);
+      proxy.hang();
+      await producer.send({ topic: bench.topic, key: "k", value: "after" });
+      // Several requests in a row without an answer, then a new member of the group.
+      await eventually(() => expect(handled).toEqual(["after"]), { timeoutMs: 60_000 });
+    } finally {
+      proxy.restore();
+      await consumer.stop();
+      await producer.close();
     }
   });
 });
