@@ -221,6 +221,7 @@ export {
   type RateLimitSettings,
   rateLimitSettings,
 } from "./settings.ts";
+export { type SigningKey, type SigningKeys, signingKey, signingKeys } from "./signing-key.ts";
 export {
   maxSimulatedProducts,
   type SimulationRequest,

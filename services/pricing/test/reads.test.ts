@@ -30,7 +30,7 @@ import { makeWriteProducts } from "../src/usecases/write-products.ts";
 import { members, openReads, type Reads, signer } from "./support/reads.ts";
 import { byDemand, product, silent, type TestService } from "./support/service.ts";
 
-const stranger = makeDecisionSigner([{ id: "k1", secret: Buffer.alloc(32, 8).toString("base64") }]);
+const stranger = makeDecisionSigner({ keys: [{ id: "k1", secret: Buffer.alloc(32, 8).toString("base64") }] });
 
 let opened: Reads;
 let service: TestService;

@@ -1,17 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import { type SigningKeys, signingKeys } from "@pricing-engine/contracts";
 import type { Secrets } from "../../api/parse.ts";
 import type { PricingEngine } from "../../api/resource.ts";
-import { rotateSigningKeys, type SigningKeys } from "../../core/signing-keys.ts";
+import { rotateSigningKeys } from "../../core/signing-keys.ts";
 import { findJson, writeFileAtomic } from "./atomic-file.ts";
 import type { StateDir } from "./state-dir.ts";
 import { UserError } from "./user-error.ts";
-
-const signingKeysSchema = z.object({
-  keys: z.array(z.object({ id: z.string().min(1), secret: z.base64() })).min(1),
-});
 
 const rotateAfterMs = 30 * 24 * 3_600_000;
 
@@ -20,7 +16,7 @@ const rotateAfterMs = 30 * 24 * 3_600_000;
  * the engine runs.
  */
 export function ensureSigningKeys(dir: StateDir, nowMs: number): SigningKeys {
-  const parsed = signingKeysSchema.safeParse(findJson(dir.signingKeysFile));
+  const parsed = signingKeys.safeParse(findJson(dir.signingKeysFile));
   if (parsed.success && nowMs - statSync(dir.signingKeysFile).mtimeMs < rotateAfterMs) return parsed.data;
   const fresh = { id: randomBytes(6).toString("hex"), secret: randomBytes(32).toString("base64") };
   const keys = rotateSigningKeys(parsed.success ? parsed.data : { keys: [] }, fresh);

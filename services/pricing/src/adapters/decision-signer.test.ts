@@ -29,47 +29,43 @@ const decision: Decision = {
 
 describe("keys", () => {
   it("rotate: the first signs, all verify, and one taken away does no longer", () => {
-    const token = makeDecisionSigner([older]).sign(decision);
-    expect(makeDecisionSigner([newer, older]).verify(token)).toEqual({ ok: true, decision });
-    expect(makeDecisionSigner([newer, older]).sign(decision)).toMatch(/^d1\.k2\./);
-    expect(makeDecisionSigner([newer]).verify(token)).toEqual({ ok: false, code: "unknown_key" });
-    expect(makeDecisionSigner([{ ...older, secret: newer.secret }]).verify(token)).toEqual({
+    const token = makeDecisionSigner({ keys: [older] }).sign(decision);
+    expect(makeDecisionSigner({ keys: [newer, older] }).verify(token)).toEqual({ ok: true, decision });
+    expect(makeDecisionSigner({ keys: [newer, older] }).sign(decision)).toMatch(/^d1\.k2\./);
+    expect(makeDecisionSigner({ keys: [newer] }).verify(token)).toEqual({ ok: false, code: "unknown_key" });
+    expect(makeDecisionSigner({ keys: [{ ...older, secret: newer.secret }] }).verify(token)).toEqual({
       ok: false,
       code: "forged",
     });
   });
 
-  it.each([
-    ["none", []],
-    ["two of one id", [older, older]],
-    ["a short one", [{ id: "k1", secret: "c2hvcnQ=" }]],
-    ["an id with a dot", [{ ...older, id: "k.1" }]],
-  ])("%s: refused", (_, keys) => {
-    expect(() => makeDecisionSigner(keys)).toThrow();
-  });
-
   it("come from a file", async () => {
     const path = join(directory, "keys.json");
     writeFileSync(path, JSON.stringify({ keys: [newer, older] }));
-    expect(await readSigningKeys(path)).toEqual([newer, older]);
+    expect(await readSigningKeys(path)).toEqual({ keys: [newer, older] });
   });
 
-  it.each(["", "{}", '{"keys":[]}', '{"keys":[{"id":"k1","secret":"hunter2hunter2hunter2hun!"}]}'])(
-    "from %j are refused, without a word of the secret",
-    async (text) => {
-      const path = join(directory, "bad.json");
-      writeFileSync(path, text);
-      await expect(readSigningKeys(path)).rejects.toThrow(path);
-      await expect(readSigningKeys(path)).rejects.not.toThrow(/hunter2/);
-    },
-  );
+  it.each([
+    "",
+    "{}",
+    '{"keys":[]}',
+    '{"keys":[{"id":"k1","secret":"hunter2hunter2hunter2hun!"}]}',
+    JSON.stringify({ keys: [older, older] }),
+    '{"keys":[{"id":"k1","secret":"c2hvcnQ="}]}',
+    JSON.stringify({ keys: [{ ...older, id: "k.1" }] }),
+  ])("from %j are refused, without a word of the secret", async (text) => {
+    const path = join(directory, "bad.json");
+    writeFileSync(path, text);
+    await expect(readSigningKeys(path)).rejects.toThrow(path);
+    await expect(readSigningKeys(path)).rejects.not.toThrow(/hunter2/);
+  });
 });
 
 it("the longest token that a request can make is one that a request may name", () => {
   const longest = "\u0001".repeat(255);
   const customer = { prime: true, segment: longest, location: longest };
   const most = Number.MAX_SAFE_INTEGER;
-  const token = makeDecisionSigner([{ ...older, id: "k".repeat(32) }]).sign({
+  const token = makeDecisionSigner({ keys: [{ ...older, id: "k".repeat(32) }] }).sign({
     productId: longest,
     customer,
     priceMinor: most,

@@ -1,15 +1,9 @@
 import { readFile } from "node:fs/promises";
+import { type SigningKeys, signingKeys } from "@pricing-engine/contracts";
 import { z } from "zod";
-import type { SigningKey } from "./decision-signer.ts";
 
-const document = z.object({
-  keys: z
-    .array(z.object({ id: z.string().regex(/^[\w-]{1,32}$/), secret: z.base64().min(24) }))
-    .min(1, { error: "holds no key" }),
-});
-
-/** The keys of `{keys: [{id, secret}]}`: the first one signs, all verify. Throws without telling a secret. */
-export async function readSigningKeys(path: string): Promise<SigningKey[]> {
+/** Throws without telling a secret. */
+export async function readSigningKeys(path: string): Promise<SigningKeys> {
   const text = await readFile(path, "utf8");
   let parsed: unknown;
   try {
@@ -18,7 +12,7 @@ export async function readSigningKeys(path: string): Promise<SigningKey[]> {
     // The parser's own message quotes the text.
     throw new Error(`${path} is not JSON`);
   }
-  const result = document.safeParse(parsed);
-  if (result.success) return result.data.keys;
+  const result = signingKeys.safeParse(parsed);
+  if (result.success) return result.data;
   throw new Error(`${path} does not hold signing keys: ${z.prettifyError(result.error)}`);
 }

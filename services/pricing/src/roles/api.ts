@@ -3,7 +3,8 @@ import { makeHttpApp, serveHttp } from "@pricing-engine/chassis/http";
 import type { Lifecycle } from "@pricing-engine/chassis/lifecycle";
 import type { Logger } from "@pricing-engine/chassis/log";
 import { startMetricsServer } from "@pricing-engine/chassis/metrics";
-import { makeDecisionSigner, type SigningKey } from "../adapters/decision-signer.ts";
+import type { SigningKeys } from "@pricing-engine/contracts";
+import { makeDecisionSigner } from "../adapters/decision-signer.ts";
 import { readSigningKeys } from "../adapters/signing-keys.ts";
 import type { Config } from "../config.ts";
 import { mountImport } from "../http/import.ts";
@@ -68,8 +69,8 @@ export async function runApi(
   return { httpPort, metricsPort };
 }
 
-async function findSigningKeys(path: string | undefined, logger: Logger): Promise<SigningKey[]> {
+async function findSigningKeys(path: string | undefined, logger: Logger): Promise<SigningKeys> {
   if (path !== undefined) return readSigningKeys(path);
   logger.warn("no SIGNING_KEYS_FILE: a decision_id is good for this process alone, and as long as it runs");
-  return [{ id: "own", secret: randomBytes(32).toString("base64") }];
+  return { keys: [{ id: "own", secret: randomBytes(32).toString("base64") }] };
 }

@@ -9,7 +9,7 @@ import { mountReads } from "../../src/http/reads.ts";
 import type { GetPrice } from "../../src/usecases/get-price.ts";
 import { makeTestService, silent, type TestService } from "./service.ts";
 
-export const signer = makeDecisionSigner([{ id: "k1", secret: Buffer.alloc(32, 7).toString("base64") }]);
+export const signer = makeDecisionSigner({ keys: [{ id: "k1", secret: Buffer.alloc(32, 7).toString("base64") }] });
 export const members = policySchema.parse({
   market: [{ name: "double", adjust: { multiply: "2.0" }, reason: "Twice" }],
   customer: [{ name: "prime", when: "customer.prime", adjust: { multiply: "0.95" }, reason: "Members pay less" }],
