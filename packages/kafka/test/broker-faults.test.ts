@@ -88,7 +88,7 @@ describe("a broker that fails", { timeout: 300_000 }, () => {
     expect(refused).toBeInstanceOf(AppError);
     expect(refused).toMatchObject({ code: "kafka_unavailable", retryable: true });
     await infra.restart("kafka");
-    await producer.send({ topic: bench.topic, key: "k", value: "3" });
+    await eventually(() => producer.send({ topic: bench.topic, key: "k", value: "3" }));
     await producer.close();
     const values = (await readTopic(bench.kafka, bench.topic)).map(({ value }) => value?.toString());
     expect(values).toContain("3");
@@ -102,11 +102,11 @@ describe("a broker that fails", { timeout: 300_000 }, () => {
     process.kill(brokerPid(), "SIGSTOP");
     const inHand = producer.send({ topic: bench.topic, key: "k", value: "1" }).catch((error: unknown) => error);
     // Long enough to be sent, and not to be given up.
-    await elapse(500);
+    await elapse(1_000);
     await infra.kill("kafka");
     expect(await inHand).toMatchObject({ code: "publish_unknown" });
     await infra.restart("kafka");
-    await producer.send({ topic: bench.topic, key: "k", value: "2" });
+    await eventually(() => producer.send({ topic: bench.topic, key: "k", value: "2" }));
     await producer.close();
   });
 
@@ -129,7 +129,7 @@ describe("a broker that fails", { timeout: 300_000 }, () => {
     } finally {
       process.kill(pid, "SIGCONT");
     }
-    await producer.send({ topic: bench.topic, key: "k", value: "2" });
+    await eventually(() => producer.send({ topic: bench.topic, key: "k", value: "2" }));
     await eventually(() => expect(seen).toContain(2), { timeoutMs: 30_000 });
     // Unknown means just that: here the broker had the request and wrote it when it woke up.
     await eventually(() => expect(new Set(seen)).toEqual(new Set([0, 1, 2])));

@@ -146,10 +146,11 @@ describe("withTransaction", () => {
         await gate.opened;
         await tx.sql`update shop.counters set value = 3 where id = ${id}`;
       },
-      { deadlineMs: 60_000, silenceMs: 300 },
+      { deadlineMs: 60_000, silenceMs: 1_000 },
     );
     const ended = expect(silent).rejects.toSatisfy(isPostgresOutage);
-    await held.opened;
+    // Should it be silent before it holds anything, that is what this says.
+    await Promise.race([held.opened, silent]);
     await withTransaction(pool, (tx) => tx.sql`update shop.counters set value = value + 10 where id = ${id}`, {
       deadlineMs: 5000,
     });
@@ -170,7 +171,8 @@ describe("withTransaction", () => {
         afterwards = tx.sql`insert into shop.counters values (${id}, 1)`.then(() => "written");
         await afterwards;
       },
-      { deadlineMs: 200 },
+      // Long enough to come to the gate.
+      { deadlineMs: 1_000 },
     );
     await expect(within(3000, late)).rejects.toSatisfy(isPostgresOutage);
     gate.open();
@@ -221,13 +223,15 @@ describe("withTransaction", () => {
     const far = makePool({ url: url.href, max: 2, applicationName: "postgres-test-far", logger: silent });
     try {
       const id = randomUUID();
+      // Its connection is there before the time runs, which has to suffice for all but the COMMIT.
+      await far.check();
       const unknown = withTransaction(
         far,
         async (tx) => {
           await tx.sql`insert into shop.counters values (${id}, 1)`;
           proxy.blackhole();
         },
-        { deadlineMs: 500 },
+        { deadlineMs: 1_000 },
       );
       await expect(within(5000, unknown)).rejects.toMatchObject({ code: "commit_unknown", retryable: true });
       proxy.restore();
