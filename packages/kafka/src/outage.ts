@@ -30,10 +30,13 @@ const waitingHelps = new Set([
   "KafkaJSTimeout",
 ]);
 
+/** What kafkajs says of a broker that let it in and then did not say what it speaks. */
+const brokerOfNoUse = "Broker not connected";
+
 /** Whether Kafka itself is away or not ready, so that waiting helps and nothing is wrong with a message. */
 export function isKafkaOutage(error: unknown): boolean {
   const cause = rootCause(error);
   if (!(cause instanceof Error)) return false;
-  if (waitingHelps.has(cause.name)) return true;
+  if (waitingHelps.has(cause.name) || cause.message === brokerOfNoUse) return true;
   return cause instanceof kafkajs.KafkaJSError && cause.retriable;
 }

@@ -5,7 +5,8 @@ import kafkajs from "kafkajs";
 import { backoffMs } from "./backoff.ts";
 import type { Kafka } from "./kafka.ts";
 import type { RawHeaders } from "./message.ts";
-import { isPermanent, isUnanswered, publishError, wroteNothing } from "./publish-errors.ts";
+import { protocolErrorType } from "./outage.ts";
+import { isPermanent, publishError, wroteNothing } from "./publish-errors.ts";
 import { makeRenewable } from "./renewable.ts";
 
 export interface ProducerOptions {
@@ -65,15 +66,21 @@ interface Batch {
   timer?: NodeJS.Timeout;
 }
 
-interface Place {
-  readonly partition: number;
-  /** The broker's id. */
-  readonly leader: number;
-}
-
 interface Client {
   readonly client: kafkajs.Producer;
   connected: Promise<void> | undefined;
+  /** A request of it had no answer in time. */
+  isHanging: boolean;
+}
+
+/** patches/kafkajs calls it before anything is sent to any broker. */
+interface Batched extends kafkajs.ProducerBatch {
+  onSend(): void;
+}
+
+interface Failure {
+  readonly error: unknown;
+  readonly mayBeWritten: boolean;
 }
 
 type Topics = readonly (readonly [topic: string, records: readonly Pending[]])[];
@@ -85,8 +92,6 @@ const maxRecordBytes = 2 * 1024 * 1024 - 16 * 1024;
  * better one request than many that queue.
  */
 const eagerBatches = 2;
-/** For slow replicas; less than a request may take, so that the broker's word comes before its connection is given up. */
-const brokerTimeoutMs = 8_000;
 const retryBackoff = { baseMs: 50, maxMs: 1_000 };
 
 /**
@@ -96,81 +101,74 @@ const retryBackoff = { baseMs: 50, maxMs: 1_000 };
 export function makeProducer(options: ProducerOptions): Producer {
   const { kafka, lingerMs = 5, maxBatchRecords = 1_000, maxBatchBytes = 512 * 1024 } = options;
   const { maxBufferedBytes = 32 * 1024 * 1024, deliveryTimeoutMs = 30_000 } = options;
-  // Where each record goes; none before the topic's metadata was there.
-  const placeOf = new WeakMap<object, Place>();
   const clients = makeRenewable(
-    () => openClient(kafka, (message, place) => placeOf.set(message, place)),
-    ({ client, connected }) => (connected === undefined ? Promise.resolve() : client.disconnect()),
+    () => openClient(kafka, (message, partition) => partitionOf.set(message, partition)),
+    ({ client }) => client.disconnect(),
   );
+  // Where each record went last.
+  const partitionOf = new WeakMap<object, number>();
   let collecting: Batch | undefined;
   const underWay = new Set<Promise<void>>();
   const closing = new AbortController();
   let bufferedBytes = 0;
   let closed = false;
 
-  const attemptOnce = (topics: Topics) =>
+  const attemptOnce = (topics: Topics): Promise<Failure | undefined> =>
     clients.use(async (own, abandon) => {
-      const topicMessages = topics.map(([topic, records]) => ({
-        topic,
-        messages: records.map(({ message }) => message),
-      }));
+      let isSent = false;
+      const batch: Batched = {
+        acks: -1,
+        timeout: 10_000,
+        topicMessages: topics.map(([topic, records]) => ({ topic, messages: records.map(({ message }) => message) })),
+        onSend: () => {
+          isSent = true;
+        },
+      };
       try {
         await connect(own);
-        await own.client.sendBatch({ acks: -1, timeout: brokerTimeoutMs, topicMessages });
+        await own.client.sendBatch(batch);
       } catch (error) {
         // When a broker's node is gone nobody tells, and kafkajs would go on with the connection until the kernel gives up, a quarter of an hour.
-        if (isUnanswered(error)) abandon();
-        throw error;
+        // One that was opened meanwhile may be of no use for ever. So only a broker that says something is asked again on the same.
+        if (own.isHanging || protocolErrorType(error) === undefined) abandon();
+        return { error, mayBeWritten: isSent && !wroteNothing(error, countPartitions(topics)) };
       }
       for (const [, records] of topics) for (const record of records) record.resolve();
+      return undefined;
     });
 
-  const mayHaveWritten = (error: unknown, topics: Topics): boolean => {
-    const partitions = new Set<string>();
-    const leaders = new Set<number>();
-    for (const [topic, records] of topics) {
-      for (const { message } of records) {
-        const place = placeOf.get(message);
-        if (place === undefined) continue;
-        partitions.add(`${topic}/${place.partition}`);
-        leaders.add(place.leader);
-      }
-    }
-    return !wroteNothing(error, { partitions: partitions.size, brokers: leaders.size });
-  };
+  const countPartitions = (topics: Topics): number =>
+    new Set(
+      topics.flatMap(([topic, records]) => records.map(({ message }) => `${topic}/${partitionOf.get(message) ?? ""}`)),
+    ).size;
 
   /** The topics of a batch go together once; when that fails, each is tried on its own, so that one that is missing holds up no other. */
   const deliverAll = async (topics: Topics) => {
     const deadline = performance.now() + deliveryTimeoutMs;
     let unknown = false;
     if (topics.length > 1) {
-      try {
-        await attemptOnce(topics);
-        return;
-      } catch (error) {
-        unknown = mayHaveWritten(error, topics);
-      }
+      const failure = await attemptOnce(topics);
+      if (failure === undefined) return;
+      unknown = failure.mayBeWritten;
     }
     await Promise.all(topics.map((topic) => deliver(topic, deadline, unknown)));
   };
 
-  const deliver = async (batch: Topics[number], deadline: number, mayBeWritten: boolean) => {
+  const deliver = async (batch: Topics[number], deadline: number, isUnknown: boolean) => {
     const [topic, records] = batch;
-    let unknown = mayBeWritten;
+    let unknown = isUnknown;
     for (let attempt = 1; ; attempt += 1) {
-      try {
-        await attemptOnce([batch]);
+      const failure = await attemptOnce([batch]);
+      if (failure === undefined) return;
+      const { error, mayBeWritten } = failure;
+      unknown ||= mayBeWritten;
+      const waitMs = backoffMs(attempt, retryBackoff, Math.random());
+      if (isPermanent(error) || performance.now() + waitMs > deadline || closing.signal.aborted) {
+        const rejection = publishError(topic, error, unknown);
+        for (const record of records) record.reject(rejection);
         return;
-      } catch (error) {
-        unknown ||= mayHaveWritten(error, [batch]);
-        const waitMs = backoffMs(attempt, retryBackoff, Math.random());
-        if (isPermanent(error) || performance.now() + waitMs > deadline || closing.signal.aborted) {
-          const failure = publishError(topic, error, unknown);
-          for (const record of records) record.reject(failure);
-          return;
-        }
-        await delay(waitMs, undefined, { signal: closing.signal }).catch(() => undefined);
       }
+      await delay(waitMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
   };
 
@@ -233,7 +231,7 @@ export function makeProducer(options: ProducerOptions): Producer {
   };
 }
 
-function openClient(kafka: Kafka, onPlaced: (message: object, place: Place) => void): Client {
+function openClient(kafka: Kafka, onPlaced: (message: object, partition: number) => void): Client {
   const client = kafka.client.producer({
     idempotent: false,
     allowAutoTopicCreation: false,
@@ -241,8 +239,7 @@ function openClient(kafka: Kafka, onPlaced: (message: object, place: Place) => v
       const partitioner = kafkajs.Partitioners.DefaultPartitioner();
       return (choice) => {
         const partition = partitioner(choice);
-        const leader = choice.partitionMetadata.find(({ partitionId }) => partitionId === partition)?.leader ?? -1;
-        onPlaced(choice.message, { partition, leader });
+        onPlaced(choice.message, partition);
         return partition;
       };
     },
@@ -250,7 +247,11 @@ function openClient(kafka: Kafka, onPlaced: (message: object, place: Place) => v
     // Retries are made by the producer: there every attempt's outcome is known.
     retry: { retries: 0 },
   });
-  return { client, connected: undefined };
+  const own: Client = { client, connected: undefined, isHanging: false };
+  client.on(client.events.REQUEST_TIMEOUT, () => {
+    own.isHanging = true;
+  });
+  return own;
 }
 
 function connect(own: Client): Promise<void> {

@@ -5,7 +5,7 @@ export interface Renewable<T> {
    * them.
    */
   use<R>(work: (one: T, abandon: () => void) => Promise<R>): Promise<R>;
-  /** Nobody may use it any more. Resolves once everything that was opened is closed. */
+  /** When nobody uses it any more. Resolves once everything that was opened is closed. */
   close(): Promise<void>;
 }
 

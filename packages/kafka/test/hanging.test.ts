@@ -76,6 +76,30 @@ describe("a connection that hangs", { timeout: 120_000 }, () => {
     expect([...new Set(values)].toSorted()).toEqual(["after", "before", "one", "two"]);
   });
 
+  it("is left also when it was opened while the broker said nothing", async () => {
+    await using bench = await makeBench(`127.0.0.1:${proxy.port}`);
+    const { logger } = bench.kafka;
+    const kafka = makeKafka({
+      brokers: [`127.0.0.1:${proxy.port}`],
+      clientId: "hanging",
+      logger,
+      requestTimeoutMs: 500,
+    });
+    const producer = makeProducer({ kafka, deliveryTimeoutMs: 5_000 });
+    const send = (value: string) => producer.send({ topic: bench.topic, key: value, value });
+    try {
+      await send("before");
+      proxy.blackhole();
+      // Longer than the first client's request and the next one's greeting together.
+      await expect(send("lost")).rejects.toMatchObject({ code: "publish_unknown" });
+      proxy.restore();
+      await eventually(() => send("after"), { timeoutMs: 10_000 });
+    } finally {
+      proxy.restore();
+      await producer.close();
+    }
+  });
+
   it("is left by whoever consumes: what is published later is handled", async () => {
     await using bench = await makeBench(`127.0.0.1:${proxy.port}`);
     const { logger } = bench.kafka;
