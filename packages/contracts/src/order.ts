@@ -171,7 +171,7 @@ export const orderResponse = z
     ...orderHead,
     idempotency_key: z.string(),
     items: z.array(orderItem),
-    payment_id: z.string().meta({ description: "correlationId of its charge." }),
+    payment_id: z.string().nullable().meta({ description: "correlationId of its charge, once that has ended." }),
     receipt_json_url: z.string().nullable(),
     transitions: z.array(orderTransition).meta({ description: "Oldest first." }),
   })

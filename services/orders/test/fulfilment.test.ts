@@ -25,7 +25,7 @@ describe("a receipt that cannot be written", { timeout: 240_000 }, () => {
 
   const inventory = async () => (await orders.call("GET", "/api/v1/inventory/seat")).body;
   const eventsOf = async (orderId: string) => (await orders.order(orderId)).transitions.map(({ event }) => event);
-  const recordOf = async (paymentId: string) =>
+  const recordOf = async (paymentId: string | null) =>
     (await orders.recorded())
       .filter(({ correlationId }) => correlationId === paymentId)
       .map(({ amountMinor, refunded }) => ({ amountMinor, refunded }));
@@ -71,22 +71,25 @@ describe("a receipt that cannot be written", { timeout: 240_000 }, () => {
     expect(await orders.deadLetters.show(letterTopic())).toHaveLength(1);
   });
 
-  it.each(["full", "away"] as const)("while the store is %s waits, and holds up no other stage", async (state) => {
-    store.is(state);
-    const ids = await Promise.all(Array.from({ length: 5 }, () => orders.place("seat")));
-    await Promise.all(ids.map((id) => orders.reaches(id, "paid")));
-    // It was tried, and is nobody's fault.
-    const before = await outagesOf(stage);
-    await eventually(async () => (await outagesOf(stage)) > before, patience);
-    expect((await inventory()).reserved).toBe(5);
-    store.is("well");
-    for (const id of ids) {
-      const order = await orders.reaches(id, "notified");
-      expect(await eventsOf(id)).not.toContain("fulfilment_failed");
-      expect(store.objects.get(new URL(order.receipt_url ?? "").pathname)).toContain(id);
-    }
-    expect(await orders.deadLetters.show(letterTopic())).toHaveLength(1);
-  });
+  it.each(["full", "quota", "hangs", "away"] as const)(
+    "while the store is %s waits, and holds up no other stage",
+    async (state) => {
+      store.is(state);
+      const ids = await Promise.all(Array.from({ length: 5 }, () => orders.place("seat")));
+      await Promise.all(ids.map((id) => orders.reaches(id, "paid")));
+      // It was tried, and is nobody's fault.
+      const before = await outagesOf(stage);
+      await eventually(async () => (await outagesOf(stage)) > before, patience);
+      expect((await inventory()).reserved).toBe(5);
+      store.is("well");
+      for (const id of ids) {
+        const order = await orders.reaches(id, "notified");
+        expect(await eventsOf(id)).not.toContain("fulfilment_failed");
+        expect(store.objects.get(new URL(order.receipt_url ?? "").pathname)).toContain(id);
+      }
+      expect(await orders.deadLetters.show(letterTopic())).toHaveLength(1);
+    },
+  );
 
   it("for a reason that nobody thought of ends the order all the same", async () => {
     store.is("away");
