@@ -17,7 +17,9 @@ export interface S3Place {
 }
 
 const timeoutMs = 5_000;
-// Of this object and for good. Others (403, 404: keys, bucket) are misconfiguration, which waits for who mends it.
+/** Written beside the receipts when one is refused, and deleted again. */
+export const probeName = "pricing-engine-probe.json";
+// Of this object and for good, if it takes others. Others (403, 404: keys, bucket) are misconfiguration, which waits for who mends it.
 const refusingStatuses: ReadonlySet<number> = new Set([400, 405, 411, 413, 414, 415, 422]);
 const passing: ReadonlySet<string> = new Set(["RequestTimeout", "ExpiredToken", "AuthorizationHeaderMalformed"]);
 
@@ -29,7 +31,8 @@ export function makeS3Client({ endpoint, region, accessKeyId, secretAccessKey }:
     credentials: { accessKeyId, secretAccessKey },
     // The consumer repeats, and waits where that does not help.
     maxAttempts: 1,
-    requestHandler: { connectionTimeout: 1_000, requestTimeout: timeoutMs },
+    // Without the last it only warns.
+    requestHandler: { connectionTimeout: 1_000, requestTimeout: timeoutMs, throwOnRequestTimeout: true },
   });
 }
 
@@ -65,6 +68,17 @@ export function makeS3Receipts(place: S3Place): ReceiptStore {
     if (!knowsConditions && !(await isThere(Key))) await client.send(new PutObjectCommand(object));
     return urlOf(place, Key);
   };
+  /** A quota that is used up or a key that is gone is told with the same statuses as a bad object, and then none is taken. */
+  const takesOthers = async (key: string): Promise<boolean> => {
+    const Key = `${key.slice(0, key.lastIndexOf("/") + 1)}${probeName}`;
+    try {
+      await client.send(new PutObjectCommand({ Bucket, Key, Body: "{}", ContentType: "application/json" }));
+    } catch {
+      return false;
+    }
+    await client.send(new DeleteObjectCommand({ Bucket, Key })).catch(() => undefined);
+    return true;
+  };
   return {
     async write(order, receipt) {
       const { json, page } = receiptNames(order);
@@ -75,7 +89,9 @@ export function makeS3Receipts(place: S3Place): ReceiptStore {
         ]);
         return { kind: "written", jsonUrl, pageUrl };
       } catch (cause) {
-        if (isRefusal(cause)) return { kind: "refused", reason: `the receipt store: ${cause.name}` };
+        if (isRefusal(cause) && (await takesOthers(json))) {
+          return { kind: "refused", reason: `the receipt store: ${cause.name}` };
+        }
         throw new AppError("unavailable", { cause, detail: "the store of receipts takes nothing" });
       }
     },

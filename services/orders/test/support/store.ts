@@ -1,6 +1,7 @@
+import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { S3Place } from "../../src/adapters/receipts-in-s3.ts";
+import { probeName, type S3Place } from "../../src/adapters/receipts-in-s3.ts";
 
 /** As much of an S3 server as receipts need, which can be told to misbehave; a real one is in test/e2e/receipts.test.ts. */
 export interface Store extends AsyncDisposable {
@@ -11,10 +12,10 @@ export interface Store extends AsyncDisposable {
   /** Requests with a condition, whatever they were answered. */
   conditional(): number;
   /**
-   * `refuses`: what is put there is at fault; `full`: the server is; `away`: it answers nobody; `old`: it knows no conditions; `close`: nor
-   * does it tell its keys what is missing.
+   * `refuses`: an order's object is at fault; `full`: the server is; `quota`: the same, told as of an object; `hangs`: it reads and says nothing;
+   * `away`: it answers nobody; `old`: it knows no conditions; `close`: nor does it tell its keys what is missing.
    */
-  is(state: "well" | "refuses" | "full" | "away" | "old" | "close"): void;
+  is(state: "well" | "refuses" | "full" | "quota" | "hangs" | "away" | "old" | "close"): void;
 }
 
 type Answer = { status: number; code?: string };
@@ -34,7 +35,9 @@ export async function startStore(): Promise<Store> {
     if (request.method !== "PUT") return { status: 405, code: "MethodNotAllowed" };
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-    if (state === "refuses") return { status: 400, code: "InvalidRequest" };
+    if (state === "refuses" && !key.endsWith(`/${probeName}`)) return { status: 400, code: "InvalidRequest" };
+    if (state === "quota") return { status: 400, code: "XMinioAdminBucketQuotaExceeded" };
+    if (state === "hangs") await once(request, "close");
     if (state === "full") return { status: 507, code: "XMinioStorageFull" };
     if (request.headers["if-none-match"] === "*") {
       conditional += 1;
