@@ -8,6 +8,13 @@ const connectionCodes = new Set([
   "ENETUNREACH",
   "ENOTFOUND",
   "EAI_AGAIN",
+  "ENETDOWN",
+  "EHOSTDOWN",
+  "ECONNABORTED",
+  "EADDRNOTAVAIL",
+  "ENOBUFS",
+  "EMFILE",
+  "ENFILE",
   "ENOENT",
   "CONNECT_TIMEOUT",
   "CONNECTION_CLOSED",
@@ -20,10 +27,12 @@ const connectionCodes = new Set([
 
 /**
  * SQLSTATEs that say "not now" and nothing about the statement: connection exceptions (08), too many connections,
- * shutdown and recovery (57P01..57P05), the idle-in-transaction kill, statement time-out (57014), read-only after a failover
- * (25006), and a full or failing disk (53, 58).
+ * shutdown and recovery (57P01..57P05), the idle-in-transaction kill, statement and transaction time-outs (57014, 25P04), read-only after a
+ * failover (25006), a full or failing disk (53, 58), and a login that is refused (28, 3D000), as while a password is changed.
  */
-const outageStates = /^(08...|53...|57P0.|57014|25P03|25006|58...)$/;
+const outageStates = /^(08...|53...|57P0.|57014|25P0[34]|25006|58...|28...|3D000)$/;
+/** The server's certificate, or the handshake. */
+const tlsCodes = /^(?:ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_SELF_SIGNED_|SELF_SIGNED_CERT_|UNABLE_TO_)/;
 
 /** Our own driver-level faults, with codes beside those of the sockets. */
 export class PostgresConnectionError extends Error {
@@ -67,9 +76,10 @@ export function findSqlState(error: unknown): string | undefined {
 export function isPostgresOutage(error: unknown): boolean {
   for (const cause of causes(error)) {
     const code = codeOf(cause);
-    if (code !== undefined && (connectionCodes.has(code) || outageStates.test(code))) {
+    if (code !== undefined && (connectionCodes.has(code) || outageStates.test(code) || tlsCodes.test(code))) {
       return true;
     }
+
     if (cause instanceof AggregateError && cause.errors.some(isPostgresOutage)) {
       return true;
     }
