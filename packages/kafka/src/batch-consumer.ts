@@ -1,5 +1,5 @@
 import { extractContext, SpanKind, trace, withSpan } from "@pricing-engine/chassis/telemetry";
-import { type Outcome, startCore } from "./consumer-core.ts";
+import { type Handled, type Outcome, startCore } from "./consumer-core.ts";
 import type { CommonOptions, Consumer } from "./consumer-options.ts";
 import type { Failure } from "./failure.ts";
 import { toMessage } from "./headers.ts";
@@ -64,7 +64,7 @@ export function runBatchConsumer(options: BatchConsumerOptions): Consumer {
     },
     pump: () => pump(),
   });
-  const { metrics, gate } = core;
+  const { gate } = core;
 
   const runHandler = ({ topic, partition }: Lane, jobs: Job[]) => {
     const messages = jobs.map(({ message }) => message);
@@ -95,8 +95,8 @@ export function runBatchConsumer(options: BatchConsumerOptions): Consumer {
     const [first] = jobs;
     if (first === undefined) return { kind: "settled" };
     const startedMs = performance.now();
-    const report = (outcome: "done" | "retried" | "dead" | "outage") =>
-      metrics.handled(lane.topic, outcome, performance.now() - startedMs);
+    const report = ({ message }: Job, outcome: Handled) =>
+      core.handled(message, outcome, performance.now() - startedMs);
     const takeOff = () => {
       lane.queue.splice(0, jobs.length);
       lane.singles = Math.max(0, lane.singles - jobs.length);
@@ -106,7 +106,7 @@ export function runBatchConsumer(options: BatchConsumerOptions): Consumer {
     if (first.failure === undefined) {
       try {
         await runHandler(lane, jobs);
-        for (const _job of jobs) report("done");
+        for (const job of jobs) report(job, "done");
         takeOff();
         return { kind: "settled" };
       } catch (thrown) {
@@ -119,9 +119,9 @@ export function runBatchConsumer(options: BatchConsumerOptions): Consumer {
     }
     const { outcome, failure } = await core.settleFailure(first.work, error, first.failure);
     first.failure = failure;
-    if (outcome.kind === "outage") report("outage");
+    if (outcome.kind === "outage") report(first, "outage");
     if (outcome.kind === "settled") {
-      report(failure?.outcome === "dead" ? "dead" : "retried");
+      report(first, failure?.outcome === "dead" ? "dead" : "retried");
       takeOff();
     }
     return outcome;

@@ -1,17 +1,23 @@
 import { AppError } from "@pricing-engine/chassis/errors";
+import { makePlainLogger } from "@pricing-engine/chassis/log";
+import { traceIdOf } from "@pricing-engine/chassis/telemetry";
 import { retryTopic } from "@pricing-engine/contracts";
 import { type CommonOptions, type Consumer, resolveSettings, type Settings } from "./consumer-options.ts";
 import { decideFailure, type Failure } from "./failure.ts";
 import { type Intake, startIntake, type Work } from "./intake.ts";
-import { type ConsumerMetrics, makeConsumerMetrics } from "./metrics.ts";
+import type { Message } from "./message.ts";
+import { makeConsumerMetrics } from "./metrics.ts";
 import { makeOutageGate, type OutageGate } from "./outage-gate.ts";
 
 /** What a try came to. An outage is repeated, an abandoned one belongs to whoever has the partition now. */
 export type Outcome = { kind: "settled" } | { kind: "abandoned" } | { kind: "outage"; error: unknown };
 
+export type Handled = "done" | "retried" | "dead" | "outage";
+
 export interface Core {
   settings: Settings;
-  metrics: ConsumerMetrics;
+  /** Counts a message, and tells what became of it. */
+  handled(message: Message, outcome: Handled, durationMs: number): void;
   gate: OutageGate;
   mayStart(): boolean;
   /** Counts what runs, so that `stop` can wait for it. */
@@ -38,6 +44,7 @@ export function startCore({ options, onWork, pump }: CoreOptions): Core {
   const settings = resolveSettings(options);
   const logger = options.logger.child({ group: groupId });
   const metrics = makeConsumerMetrics(groupId);
+  const events = makePlainLogger(logger);
   // A single attempt that may become more needs them too, and what waits there outlives a change to one.
   const retryTopics = new Set(settings.retry.attempts !== 1 ? topics.map((topic) => retryTopic(topic, groupId)) : []);
   let paused = false;
@@ -121,7 +128,17 @@ export function startCore({ options, onWork, pump }: CoreOptions): Core {
 
   return {
     settings,
-    metrics,
+    handled(message, outcome, durationMs) {
+      const { topic, partition, offset, key, attempt, headers } = message;
+      metrics.handled(topic, outcome, durationMs);
+      // A failure has its own line, and so has an outage.
+      if (outcome !== "done") return;
+      const traceId = traceIdOf(headers.traceparent);
+      events.info(
+        { topic, partition, offset: offset.toString(), key, attempt, durationMs, traceId },
+        "message handled",
+      );
+    },
     gate,
     mayStart: () => !paused && stopping === undefined && gate.reason() === undefined,
     track(run) {

@@ -1,5 +1,5 @@
 import { extractContext, SpanKind, withSpan } from "@pricing-engine/chassis/telemetry";
-import { type Outcome, startCore } from "./consumer-core.ts";
+import { type Handled, type Outcome, startCore } from "./consumer-core.ts";
 import type { CommonOptions, Consumer } from "./consumer-options.ts";
 import type { Failure } from "./failure.ts";
 import { toMessage } from "./headers.ts";
@@ -43,7 +43,7 @@ export function runConsumer(options: ConsumerOptions): Consumer {
     },
     pump: () => pump(),
   });
-  const { metrics, gate } = core;
+  const { gate } = core;
 
   const runHandler = (job: Job) => {
     const { message, work } = job;
@@ -62,8 +62,7 @@ export function runConsumer(options: ConsumerOptions): Consumer {
 
   const tryOnce = async (job: Job): Promise<Outcome> => {
     const startedMs = performance.now();
-    const report = (outcome: "done" | "retried" | "dead" | "outage") =>
-      metrics.handled(job.message.topic, outcome, performance.now() - startedMs);
+    const report = (outcome: Handled) => core.handled(job.message, outcome, performance.now() - startedMs);
     let error: unknown;
     if (job.failure === undefined) {
       try {

@@ -15,6 +15,7 @@ export {
   recordError,
   type SpanOptions,
   startSpan,
+  traceIdOf,
   withSpan,
 } from "./span.ts";
 export { startTelemetry, type TelemetryOptions } from "./start-telemetry.ts";

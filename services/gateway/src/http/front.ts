@@ -25,8 +25,6 @@ const maxBodyBytes = 16 * 1024;
 const backslash = 0x5c;
 const jsonTypes = new Set([undefined, "application/json", "application/json; charset=utf-8"]);
 const saneCorrelationId = /^[\w.:/+=@-]{1,128}$/;
-// One log line in so many; a request whose trace is recorded always has one. The metrics count them all.
-const loggedEvery = 1_000;
 
 export type FrontDeps = {
   app: HttpApp;
@@ -149,10 +147,11 @@ export function sendPlain(
   outgoing.end(body.toString("latin1"), "latin1");
 }
 
-/** Metric, span and, now and then, the log line of an answer that went well. */
+/** Metric, span and log line of an answer that went well: one line in so many, and always of a request whose trace is recorded. */
 export function makeFrontRecord(
   path: string,
   logger: Logger,
+  loggedEvery: number,
 ): (call: FrontCall, span: FrontSpan, status: number, fields?: Record<string, unknown>) => void {
   const seconds = histogram({
     name: "pricing_engine_http_request_duration_seconds",

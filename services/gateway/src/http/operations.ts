@@ -234,7 +234,7 @@ export const paymentOperations = {
     tag: "Payments",
     summary: "Take a payment",
     description:
-      "202 once it is safe: it may be late from then on, never lost, never charged twice. A repeated `correlationId` is accepted and changes nothing. Ignores unknown fields. 503 means that nothing was taken; a connection dropped without an answer that it may have been: send the same again.",
+      "202 once it is safe: it may be late from then on, never lost, never charged twice. A repeated `correlationId` is accepted and changes nothing. Ignores unknown fields. 503 with one of these problems means that nothing was taken; a connection dropped without an answer, or a 5xx of a proxy in between, that it may have been: send the same again.",
     role: "writer",
     body: { required: true, content: json(paymentRequest) },
     answers: { 202: { description: "Taken", schema: z.object({ status: z.literal("accepted") }) } },

@@ -24,7 +24,7 @@ export function makePaymentFront(deps: PaymentFrontDeps): Front {
   const { app, accept, notes, logger } = deps;
   const { refusals, dropped } = notes;
   const isDropped = (request: Request): boolean => dropped.has(request);
-  const record = makeFrontRecord(path, logger);
+  const record = makeFrontRecord(path, logger, 1);
 
   return makeFront(deps, {
     path,
@@ -46,7 +46,7 @@ export function makePaymentFront(deps: PaymentFrontDeps): Front {
         return;
       }
       sendPlain(call, span, 202, accepted);
-      record(call, span, 202);
+      record(call, span, 202, { payment: request.correlationId });
     },
   });
 }

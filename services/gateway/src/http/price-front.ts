@@ -25,6 +25,9 @@ export type PriceFrontDeps = FrontDeps & {
   findings: WeakMap<Request, FrontFindings>;
 };
 
+// The metrics count them all.
+const loggedEvery = 1_000;
+
 /**
  * Answers prices straight on Node's server; measured in docs/decisions/0005. Only the plain case is handled here: a known key, a small
  * valid JSON body without escapes, a valid entry or a price from pricing. Everything else, errors included, goes through the
@@ -32,7 +35,7 @@ export type PriceFrontDeps = FrontDeps & {
  */
 export function makePriceFront(deps: PriceFrontDeps): Front {
   const { app, cache, askPrice, findings, logger } = deps;
-  const record = makeFrontRecord(path, logger);
+  const record = makeFrontRecord(path, logger, loggedEvery);
   const lookups = { hit: lookupsTotal.labels({ outcome: "hit" }), miss: lookupsTotal.labels({ outcome: "miss" }) };
 
   async function answerMiss(call: FrontCall, bytes: Buffer, request: PriceRequest, ticket: Ticket): Promise<void> {
