@@ -50,7 +50,7 @@ describe("what goes wrong with the worker", { timeout: 240_000 }, () => {
 });
 
 describe("what goes wrong with processors", { timeout: 240_000 }, () => {
-  it.each(["drop-before", "drop-after", "garbage", "error-after", "trickle", "hang-after", "hang-before"])(
+  it.each(["drop-before", "drop-after", "page", "garbage", "error-after", "trickle", "hang-after", "hang-before"])(
     "%s: asked again there, charged once",
     async (fault) => {
       await using payments = await startPayments({ env: { PAYMENT_TIMEOUT_MS: "700" } });

@@ -92,7 +92,7 @@ describe("charges of orders", { timeout: 240_000 }, () => {
       runReviewed(args, { POSTGRES_URL: payments.databaseUrl }, (line) => void lines.push(line));
     const whose = [plain.correlationId, "--source", "order"];
     expect(await reviewed(...whose)).toBe(2);
-    expect(await reviewed(plain.correlationId, "--reason", "of a client, it is not known")).toBe(1);
+    expect(await reviewed(plain.correlationId, "--source", "api", "--reason", "of a client, it is not known")).toBe(1);
     expect(await reviewed(cancelled.correlationId, "--source", "order", "--reason", "nobody asked")).toBe(1);
     expect(await reviewed(...whose, "--reason", "refunded by transfer")).toBe(0);
     expect(await reviewed(...whose, "--reason", "again")).toBe(1);
@@ -131,9 +131,12 @@ describe("charges of orders", { timeout: 240_000 }, () => {
     }, patience);
     // From here on it is at rest, so that it can be released.
     await payments.processors.default.service.kill();
-    const args = [order.correlationId, "--source", "order", "--reason", "the processor is gone"];
     const config = { POSTGRES_URL: payments.databaseUrl, prefix: payments.prefix };
-    await eventually(async () => (await runRelease(args, config, () => undefined)) === 0, patience);
+    await eventually(async () => (await runRelease([order.correlationId], config, () => undefined)) === 0, patience);
+    const audit = await payments.pool.sql<
+      { source: string; reason: string }[]
+    >`select source, reason from payment.audit`;
+    expect(audit.map((row) => ({ ...row }))).toEqual([{ source: "order", reason: "none given" }]);
     await eventually(() => expect(events.heard.get(order.orderId)).toEqual(["cancelled"]), patience);
   });
 
@@ -158,7 +161,7 @@ describe("charges of orders", { timeout: 240_000 }, () => {
         { POSTGRES_URL: payments.databaseUrl, prefix: payments.prefix },
         (line) => void lines.push(line),
       );
-    expect(await release(correlationId)).toBe(2);
+    expect(await release("no id")).toBe(2);
     expect(await release(randomUUID(), "--reason", "x")).toBe(1);
     await payments.processors.default.service.kill();
     await eventually(async () => (await release(correlationId, "--reason", "the processor is gone")) === 0);

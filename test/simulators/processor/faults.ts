@@ -2,6 +2,7 @@
  * What a processor does wrong, beside being slow or failing. `share` is the part of the calls that it befalls, 0 to 1.
  * - drop-before: the connection is cut, nothing recorded
  * - drop-after: recorded, then the connection is cut
+ * - page: a proxy's page with status 200, nothing recorded
  * - hang-before, hang-after: the same without ever an answer
  * - garbage: recorded, the answer is no HTTP
  * - trickle: recorded, the answer comes a byte at a time
@@ -11,6 +12,7 @@ export const faultKinds = [
   "none",
   "drop-before",
   "drop-after",
+  "page",
   "hang-before",
   "hang-after",
   "garbage",

@@ -56,6 +56,10 @@ export function makeProcessorServer(options: ProcessorOptions): Server {
       const fault = pickFault(state.fault);
       if (fault === "drop-before") return void request.socket.destroy();
       if (fault === "hang-before") return;
+      if (fault === "page") {
+        response.writeHead(200, { "content-type": "text/html" }).end("<html>It works!</html>");
+        return;
+      }
       const recorded = ledger.record({ ...payment, recordedAt: new Date().toISOString(), refunded: false });
       switch (fault) {
         case "drop-after":

@@ -32,6 +32,8 @@ export function measured(processors: Processors): Processors {
   };
 }
 
+const breakerValues = { closed: 0, probing: 1, open: 2 } satisfies Record<ProcessorState["breaker"], number>;
+
 export function exposeTraffic(traffic: TrafficControl, inHand: () => number): void {
   const read = shareReading(() => traffic.state());
   const byProcessor = (name: string, help: string, pick: (state: ProcessorState) => number): void => {
@@ -51,6 +53,11 @@ export function exposeTraffic(traffic: TrafficControl, inHand: () => number): vo
     "1: neither the breaker nor the prober's verdict keeps payments from it.",
     ({ usable }) => Number(usable),
   );
+  byProcessor(
+    "pricing_engine_payment_breaker",
+    "0: closed; 1: probing, a call finds out whether it is well; 2: open.",
+    ({ breaker }) => breakerValues[breaker],
+  );
   byProcessor("pricing_engine_payment_running", "Calls under way.", ({ running }) => running);
   gauge({
     name: "pricing_engine_payment_route",
@@ -65,6 +72,11 @@ export function exposeTraffic(traffic: TrafficControl, inHand: () => number): vo
     name: "pricing_engine_payment_held",
     help: "Payments that wait for a slot in this process.",
     collect: (held) => held.set(traffic.waiting()),
+  });
+  gauge({
+    name: "pricing_engine_payment_oldest_waiting_seconds",
+    help: "Age of the oldest payment that waits in the table or for a slot in this process; 0: none.",
+    collect: async (oldest) => oldest.set((await read()).oldestWaitMs / 1_000),
   });
   gauge({
     name: "pricing_engine_payment_in_hand",

@@ -172,7 +172,11 @@ async function insertStatement(sql: Sql, intents: readonly Intent[]): Promise<In
       join fence using (topic_partition, epoch)),
     keys as (
       insert into payment.payment_keys (correlation_id, source, created_at, amount_minor)
-      select correlation_id, source, created_at, amount_minor from input order by correlation_id, source, n
+      select correlation_id, source, created_at, amount_minor from input i
+      -- The processor would take an order's charge for this payment, and this one for the charge.
+      where source = 'order' or not exists (
+        select from payment.payment_keys k where k.correlation_id = i.correlation_id and k.source = 'order')
+      order by correlation_id, source, n
       on conflict do nothing
       returning correlation_id, source, created_at),
     -- Of two intents with one key in one statement, the first.

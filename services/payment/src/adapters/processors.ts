@@ -1,7 +1,7 @@
 import { buildConnector, Pool } from "@pricing-engine/chassis/http-client";
-import { injectHeaders, SpanKind, withSpan } from "@pricing-engine/chassis/telemetry";
+import { extractContext, injectHeaders, SpanKind, withSpan } from "@pricing-engine/chassis/telemetry";
 import { toPaymentAmount } from "@pricing-engine/contracts";
-import { type Outcome, outcomeOfFailure, outcomeOfStatus } from "../domain/outcome.ts";
+import { type Outcome, outcomeOfAnswer, outcomeOfFailure } from "../domain/outcome.ts";
 import { type ProcessorName, processorNames } from "../domain/processor.ts";
 import type { Processors } from "../usecases/ports.ts";
 
@@ -37,8 +37,10 @@ export function makeHttpProcessors(
   };
 
   return {
-    pay: (processor, { id, amountMinor, requestedAtMs }) =>
-      withSpan(`POST ${processor} /payments`, { kind: SpanKind.CLIENT }, async (): Promise<Outcome> => {
+    pay: (processor, { id, amountMinor, requestedAtMs, trace = {} }) => {
+      // Each under its own: a batch of them has the trace of its first.
+      const span = { kind: SpanKind.CLIENT, parent: extractContext(trace) };
+      return withSpan(`POST ${processor} /payments`, span, async (): Promise<Outcome> => {
         const client = clients[processor];
         const body = JSON.stringify({
           correlationId: id,
@@ -46,8 +48,11 @@ export function makeHttpProcessors(
           requestedAt: new Date(requestedAtMs).toISOString(),
         });
         const reply = await client.call("POST", "/payments", body);
-        return reply.kind === "failed" ? outcomeOfFailure(reply) : outcomeOfStatus(reply.status, reply.whole);
-      }),
+        return reply.kind === "failed"
+          ? outcomeOfFailure(reply)
+          : outcomeOfAnswer(reply.status, reply.whole ? reply.body : undefined);
+      });
+    },
     refund: (processor, id) =>
       withSpan(`POST ${processor} /payments/{id}/refund`, { kind: SpanKind.CLIENT }, async () => {
         const client = clients[processor];
@@ -103,10 +108,12 @@ function openClient({ url, token }: ProcessorEndpoint, timeoutMs: number) {
   const base = pathname.replace(/\/$/, "");
   // What fails before there is a connection (DNS, TCP, TLS) has sent nothing; the error alone does not always say so.
   const beforeConnected = new WeakSet<Error>();
-  const connectTo = buildConnector({ timeout: Math.min(timeoutMs, 5_000) });
+  const connectTo = buildConnector({ timeout: Math.min(timeoutMs, 5_000), allowH2: false });
   const pool = new Pool(origin, {
     connections: null,
     pipelining: 1,
+    // The client would send a request again that a server of HTTP/2 turned away, and tell of that one's failure alone.
+    allowH2: false,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     connect: (options, callback) =>

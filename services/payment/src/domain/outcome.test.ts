@@ -1,32 +1,40 @@
 import { describe, expect, it } from "vitest";
-import { outcomeOfFailure, outcomeOfStatus } from "./outcome.ts";
+import { outcomeOfAnswer, outcomeOfFailure } from "./outcome.ts";
 
-describe("outcomeOfStatus", () => {
+const message = '{"message":"payment processed successfully"}';
+
+describe("outcomeOfAnswer", () => {
   it.each([
-    [200, true, "recorded"],
-    [200, false, "unknown"],
-    [422, true, "recorded"],
-    [422, false, "unknown"],
-    [429, true, "refused"],
-    [500, true, "refused"],
-    [503, true, "refused"],
-    [500, false, "unknown"],
-    [502, true, "unknown"],
-    [504, true, "unknown"],
-    [201, true, "unknown"],
-    [302, true, "unknown"],
-    [408, true, "unknown"],
-    [400, true, "misconfigured"],
-    [401, true, "misconfigured"],
-    [403, true, "misconfigured"],
-    [404, true, "misconfigured"],
-  ] as const)("%i, well formed: %s, is %s", (status, wellFormed, kind) => {
-    expect(outcomeOfStatus(status, wellFormed).kind).toBe(kind);
+    [200, message, "recorded"],
+    [200, "", "recorded"],
+    [200, "<html>It works!</html>", "unknown"],
+    [200, '{"mess', "unknown"],
+    [200, undefined, "unknown"],
+    [422, message, "recorded"],
+    [422, "already there", "recorded"],
+    [422, undefined, "unknown"],
+    [429, message, "refused"],
+    [500, message, "refused"],
+    [503, message, "refused"],
+    [503, "no healthy upstream", "refused"],
+    [503, "upstream connect error or disconnect/reset before headers. reset reason: connection termination", "unknown"],
+    [500, undefined, "unknown"],
+    [502, message, "unknown"],
+    [504, message, "unknown"],
+    [201, message, "unknown"],
+    [302, message, "unknown"],
+    [408, message, "unknown"],
+    [400, message, "misconfigured"],
+    [401, message, "misconfigured"],
+    [403, message, "misconfigured"],
+    [404, message, "misconfigured"],
+  ])("%i with %j is %s", (status, body, kind) => {
+    expect(outcomeOfAnswer(status, body).kind).toBe(kind);
   });
 
   it("keeps apart what this call recorded and what was there", () => {
-    expect(outcomeOfStatus(200, true)).toEqual({ kind: "recorded", already: false });
-    expect(outcomeOfStatus(422, true)).toEqual({ kind: "recorded", already: true });
+    expect(outcomeOfAnswer(200, message)).toEqual({ kind: "recorded", already: false });
+    expect(outcomeOfAnswer(422, message)).toEqual({ kind: "recorded", already: true });
   });
 });
 

@@ -14,13 +14,18 @@ export type Outcome =
 /** How a call ended that got no status: `connected` is false when it failed before anything could be sent. */
 export type CallFailure = { connected: boolean; code: string };
 
-/** Reads a status of `POST /payments`. `wellFormed`: whether what came was HTTP with a body read to its end. */
-export function outcomeOfStatus(status: number, wellFormed: boolean): Outcome {
+/** How Envoy begins to tell of a connection that it had: also when it could not be made, which is told apart by words that vary. */
+const brokenUpstream = "upstream connect error or disconnect/reset before headers";
+
+/** Reads an answer to `POST /payments`. `body` is undefined when it was not read to its end. */
+export function outcomeOfAnswer(status: number, body: string | undefined): Outcome {
   const reason = `status ${status}`;
   // Asking again is cheap and gives a whole answer, so half of one settles nothing.
-  if (!wellFormed) return { kind: "unknown", reason: `${reason}, broken off` };
+  if (body === undefined) return { kind: "unknown", reason: `${reason}, broken off` };
   switch (status) {
     case 200:
+      // A page of whoever stands between is no word of the processor's.
+      if (!isEmptyOrJson(body)) return { kind: "unknown", reason: `${reason}, no JSON` };
       return { kind: "recorded", already: false };
     case 422:
       return { kind: "recorded", already: true };
@@ -28,6 +33,8 @@ export function outcomeOfStatus(status: number, wellFormed: boolean): Outcome {
       return { kind: "refused", reason, overloaded: true };
     case 500:
     case 503:
+      // A proxy that had sent it on when the processor went away says 503, too.
+      if (body.includes(brokenUpstream)) return { kind: "unknown", reason: `${reason}, from a proxy` };
       return { kind: "refused", reason, overloaded: false };
     case 400:
     case 401:
@@ -36,6 +43,16 @@ export function outcomeOfStatus(status: number, wellFormed: boolean): Outcome {
       return { kind: "misconfigured", reason };
     default:
       return { kind: "unknown", reason };
+  }
+}
+
+function isEmptyOrJson(text: string): boolean {
+  if (text.trim() === "") return true;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -10,6 +10,7 @@ export function toCharge(message: Message, partition: number): Charge {
     partition,
     amountMinor: data.amountMinor,
     acceptedAtMs: message.timestampMs,
+    trace: message.headers,
   };
   return data.source === "api"
     ? { ...common, source: "api", orderId: null, deadlineMs: null }

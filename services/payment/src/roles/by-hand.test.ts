@@ -6,9 +6,9 @@ const runBy = () => "somebody";
 
 describe("findByHand", () => {
   it("takes an id in any case, and why", () => {
-    expect(findByHand([id.toUpperCase(), "--reason", "gone"], runBy)).toEqual({
+    expect(findByHand([id.toUpperCase(), "--reason", "gone"], { runBy })).toEqual({
       id,
-      source: "api",
+      source: undefined,
       actor: "somebody",
       reason: "gone",
     });
@@ -19,7 +19,11 @@ describe("findByHand", () => {
       throw new Error("uv_os_get_passwd returned ENOENT");
     };
     const args = [id, "--reason", "gone", "--source", "order", "--actor", "ada"];
-    expect(findByHand(args, nameless)).toEqual({ id, source: "order", actor: "ada", reason: "gone" });
+    expect(findByHand(args, { runBy: nameless })).toEqual({ id, source: "order", actor: "ada", reason: "gone" });
+  });
+
+  it("takes one without a reason where that is allowed", () => {
+    expect(findByHand([id], { runBy, unexplained: "none given" })).toMatchObject({ id, reason: "none given" });
   });
 
   it.each([
@@ -33,6 +37,6 @@ describe("findByHand", () => {
     ["an option that is not known", [id, "--reason", "gone", "--force"]],
     ["an option without its value", [id, "--reason"]],
   ])("is wrong usage: %s", (_what, args) => {
-    expect(findByHand(args, runBy)).toBeUndefined();
+    expect(findByHand(args, { runBy })).toBeUndefined();
   });
 });

@@ -2,15 +2,22 @@ import { userInfo } from "node:os";
 import { parseArgs } from "node:util";
 import { paymentId, paymentSource } from "@pricing-engine/contracts";
 
-export type ByHand = { id: string; source: "api" | "order"; actor: string; reason: string };
+/** `source` undefined: whatever the id is of. */
+export type ByHand = { id: string; source: "api" | "order" | undefined; actor: string; reason: string };
 
-/** What a person does to one payment, and why: `ID --reason TEXT [--source api|order] [--actor NAME]`. Undefined: wrong usage. */
-export function findByHand(args: string[], runBy: () => string = findUser): ByHand | undefined {
+/**
+ * What a person does to one payment, and why: `ID --reason TEXT [--source api|order] [--actor NAME]`; with `unexplained` the reason may be left
+ * out. Undefined: wrong usage.
+ */
+export function findByHand(
+  args: string[],
+  { runBy = findUser, unexplained }: { runBy?: () => string; unexplained?: string } = {},
+): ByHand | undefined {
   const parsed = parse(args);
   if (parsed?.positionals.length !== 1) return undefined;
-  const { reason, source: from, actor = runBy() } = parsed.values;
+  const { reason = unexplained, source: from, actor = runBy() } = parsed.values;
   const id = paymentId.safeParse(parsed.positionals[0]);
-  const source = paymentSource.safeParse(from);
+  const source = paymentSource.optional().safeParse(from);
   if (!id.success || !source.success || actor.trim() === "" || reason === undefined || reason.trim() === "") {
     return undefined;
   }
@@ -24,7 +31,7 @@ function parse(args: string[]) {
       allowPositionals: true,
       options: {
         reason: { type: "string" },
-        source: { type: "string", default: "api" },
+        source: { type: "string" },
         actor: { type: "string" },
       },
     });

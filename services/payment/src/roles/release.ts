@@ -5,7 +5,7 @@ import { makeReleaseStore } from "../adapters/release-store.ts";
 import { makeReleasePayment } from "../usecases/release.ts";
 import { findByHand } from "./by-hand.ts";
 
-const usage = "release ID --reason TEXT [--source api|order] [--actor NAME]";
+const usage = "release ID [--reason TEXT] [--source api|order] [--actor NAME]";
 
 /** Exit code 0: released; 1: there is nothing to release; 2: wrong usage. */
 export async function runRelease(
@@ -13,7 +13,7 @@ export async function runRelease(
   config: { POSTGRES_URL: string; prefix: string },
   write: (line: string) => void,
 ): Promise<number> {
-  const order = findByHand(args);
+  const order = findByHand(args, { unexplained: "none given" });
   if (order === undefined) {
     write(`usage: ${usage}`);
     return 2;

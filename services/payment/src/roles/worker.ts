@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { type Lifecycle, runEvery, runInBackground } from "@pricing-engine/chassis/lifecycle";
-import type { Logger } from "@pricing-engine/chassis/log";
+import { type Logger, makePlainLogger } from "@pricing-engine/chassis/log";
 import { startMetricsServer } from "@pricing-engine/chassis/metrics";
-import { startTelemetry } from "@pricing-engine/chassis/telemetry";
+import { startTelemetry, traceIdOf } from "@pricing-engine/chassis/telemetry";
 import { engineSettingsSchema, groupName, topicName, topics } from "@pricing-engine/contracts";
 import {
   type Consumer,
@@ -24,6 +24,7 @@ import { makePaymentStore } from "../adapters/payment-store.ts";
 import { makeHttpProcessors } from "../adapters/processors.ts";
 import { makeReviewer } from "../adapters/review.ts";
 import { schemaName } from "../adapters/rows.ts";
+import { tellMisconfigured } from "../adapters/tell-misconfigured.ts";
 import type { WorkerConfig } from "../config.ts";
 import { toCharge } from "../events/charges.ts";
 import { toControl } from "../events/controls.ts";
@@ -120,14 +121,22 @@ export async function runWorker(
   lifecycle.defer("processors", () => processors.close());
   const review = makeReviewer({ processors, pool, logger });
   const owner = randomUUID();
+  const events = makePlainLogger(logger);
   const charger = makeCharger({
     owner,
     store: makePaymentStore({ pool, prefix, owner }),
-    processors: measured(processors),
+    processors: measured(tellMisconfigured(processors, logger)),
     traffic: control,
     clock: systemClock,
     signal,
-    onSettled: (payment, already) => {
+    onSettled: (payment, already, trace) => {
+      const { id, source, orderId, processor, amountMinor, attempts, acceptedAtMs } = payment;
+      const traceId = traceIdOf(trace?.traceparent);
+      const durationMs = systemClock.nowMs() - acceptedAtMs;
+      events.info(
+        { payment: id, source, orderId, processor, amountMinor, attempts, durationMs, traceId },
+        "payment settled",
+      );
       if (already) review(payment);
     },
     onError: (error, what) => logger.warn({ err: error, what }, "a payment waits"),

@@ -129,3 +129,31 @@ describe("the sweep", () => {
     expect(store.rows().map(({ state }) => state)).toEqual(["settled", "settled"]);
   });
 });
+
+it("sends each payment of a batch under the trace of its own message", async () => {
+  const seen = new Map<string, unknown>();
+  const { charger, signal } = open({
+    pay: async (_processor, { id, trace }) => {
+      seen.set(id, trace);
+      return { kind: "recorded", already: false };
+    },
+    refund: async () => "done",
+  });
+  const other = { ...charge, id: "0f0a3e3c-9d1f-4d45-8e0b-0d8f6ab8c0d1" };
+  const traceOf = (digit: string) => ({ traceparent: `00-${digit.repeat(32)}-${digit.repeat(16)}-01` });
+  await charger.takeIn(
+    0,
+    [
+      { ...charge, trace: traceOf("a") },
+      { ...other, trace: traceOf("b") },
+    ],
+    signal,
+  );
+  await charger.idle();
+  expect(seen).toEqual(
+    new Map([
+      [charge.id, traceOf("a")],
+      [other.id, traceOf("b")],
+    ]),
+  );
+});

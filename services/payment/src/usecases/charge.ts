@@ -1,12 +1,13 @@
 import { AppError } from "@pricing-engine/chassis/errors";
 import { type Change, firstIntent, isLate, keyText, type Payment, type Step, step } from "../domain/payment.ts";
 import { otherProcessor, type ProcessorName, processorNames } from "../domain/processor.ts";
-import type { Clock, Fence, Intent, PaymentStore, Processors, Slot, Traffic } from "./ports.ts";
+import type { Clock, Fence, Intent, PaymentStore, ProcessorCall, Processors, Slot, Traffic } from "./ports.ts";
 
 export type Charge = Pick<
   Payment,
   "source" | "id" | "partition" | "amountMinor" | "orderId" | "deadlineMs" | "acceptedAtMs"
->;
+> &
+  Pick<ProcessorCall, "trace">;
 
 export type ChargerDeps = {
   /** Unique among all processes that ever were. */
@@ -17,7 +18,7 @@ export type ChargerDeps = {
   clock: Clock;
   /** Ends the process: what waits for something gives up. */
   signal: AbortSignal;
-  onSettled?: (payment: Payment, already: boolean) => void;
+  onSettled?: (payment: Payment, already: boolean, trace: ProcessorCall["trace"]) => void;
   onError?: (error: unknown, what: string) => void;
   /** Rows that one sweep reads per state, and per processor of those that only one can answer for. */
   sweepLimit?: number;
@@ -100,7 +101,7 @@ export function makeCharger(deps: ChargerDeps): Charger {
   };
 
   /** Sends what is written as being sent, and settles it. Never rejects. */
-  const send = async (first: Payment, firstSlot: Slot, fence: Fence): Promise<void> => {
+  const send = async (first: Payment, firstSlot: Slot, fence: Fence, trace?: ProcessorCall["trace"]): Promise<void> => {
     let row = first;
     let slot = firstSlot;
     inAir += 1;
@@ -109,7 +110,7 @@ export function makeCharger(deps: ChargerDeps): Charger {
         const { id, amountMinor, requestedAtMs } = row;
         if (requestedAtMs === null) throw new AppError("internal", { detail: "a payment is sent without requestedAt" });
         const startedMs = clock.monotonicMs();
-        const outcome = await processors.pay(slot.processor, { id, amountMinor, requestedAtMs });
+        const outcome = await processors.pay(slot.processor, { id, amountMinor, requestedAtMs, trace });
         traffic.answered(slot, outcome, clock.monotonicMs() - startedMs);
         const other =
           outcome.kind === "refused" && !row.pinned && row.ending === null ? tryOther(slot.processor) : undefined;
@@ -125,7 +126,7 @@ export function makeCharger(deps: ChargerDeps): Charger {
           traffic.giveBack(other);
         }
         if (written?.after.state === "settled" && outcome.kind === "recorded") {
-          deps.onSettled?.(written.after, outcome.already);
+          deps.onSettled?.(written.after, outcome.already, trace);
         }
         return;
       }
@@ -162,7 +163,7 @@ export function makeCharger(deps: ChargerDeps): Charger {
     fence: Fence,
     nowMs: number,
   ): Promise<void> => {
-    const intents: Intent[] = charges.map((charge, index) => {
+    const intents: Intent[] = charges.map(({ trace: _trace, ...charge }, index) => {
       const processor = slots[index]?.processor ?? "default";
       return { change: firstIntent({ ...charge, createdAtMs: nowMs }, processor, nowMs), fence };
     });
@@ -179,7 +180,7 @@ export function makeCharger(deps: ChargerDeps): Charger {
     for (const [index, { change }] of intents.entries()) {
       const slot = slots[index];
       if (results[index] === "inserted" && change.after.state === "sending" && slot !== undefined) {
-        void send(change.after, slot, fence);
+        void send(change.after, slot, fence, charges[index]?.trace);
         continue;
       }
       drop(change.after);

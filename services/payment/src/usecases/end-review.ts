@@ -8,7 +8,7 @@ export type ReviewStore = {
   /** Locks the row; where `decide` says so, writes its change, forgets why it was to be looked at, and audits, in one transaction. */
   decide(
     id: string,
-    source: Payment["source"],
+    source: Payment["source"] | undefined,
     audit: { actor: string; reason: string },
     decide: (row: ReviewedRow | undefined) => { result: Reviewed; change: Change | undefined },
   ): Promise<Reviewed>;
@@ -16,7 +16,12 @@ export type ReviewStore = {
 
 /** A person has seen to a payment: made the refund that its processor could not make, or settled what differed. */
 export function makeEndReview(store: ReviewStore) {
-  return (input: { id: string; source: Payment["source"]; actor: string; reason: string }): Promise<Reviewed> =>
+  return (input: {
+    id: string;
+    source: Payment["source"] | undefined;
+    actor: string;
+    reason: string;
+  }): Promise<Reviewed> =>
     store.decide(input.id, input.source, input, (row) => {
       if (row === undefined) return { result: { kind: "not_found" }, change: undefined };
       const change = step(row.payment, { kind: "refunded_by_hand" });

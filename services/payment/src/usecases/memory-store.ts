@@ -60,6 +60,7 @@ export function makeMemoryStore(): MemoryStore {
       intents.map(({ change: { after, events: told }, fence }) => {
         if (isFenced(fence)) return "fenced";
         const known = rows.get(keyText(after));
+        if (after.source === "api" && rows.has(keyText({ source: "order", id: after.id }))) return "known";
         if (known === undefined) {
           put(undefined, after, told);
           return "inserted";

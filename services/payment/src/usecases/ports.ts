@@ -10,7 +10,10 @@ export type Fence = { partition: number; owner: string; epoch: number };
 export type Write = { before: Payment; change: Change; fence: Fence };
 export type WriteResult = "applied" | "stale" | "fenced";
 export type Intent = { change: Change; fence: Fence };
-/** known: there is a row or a key already; another amount was noted as a conflict. */
+/**
+ * known: there is a row or a key already; another amount was noted as a conflict. Also of a client's payment under the id of an order's charge:
+ * the processor has one payment of an id.
+ */
 export type IntentResult = "inserted" | "known" | "fenced";
 
 export type PaymentStore = {
@@ -40,7 +43,13 @@ export type ControlStore = {
   ): Promise<readonly PaymentEvent[]>;
 };
 
-export type ProcessorCall = { id: string; amountMinor: number; requestedAtMs: number };
+/** `trace`: W3C headers of who asked for it; a payment that was taken up from the table has none. */
+export type ProcessorCall = {
+  id: string;
+  amountMinor: number;
+  requestedAtMs: number;
+  trace?: Readonly<Record<string, string>> | undefined;
+};
 export type RefundOutcome = "done" | "no_refunds" | "again";
 
 export type Processors = {

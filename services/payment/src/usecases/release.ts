@@ -6,7 +6,7 @@ export type ReleaseStore = {
   /** Locks the row, and writes what `decide` returns with its events and audit entry, in one transaction. Answers with the row before. */
   decide(
     id: string,
-    source: Payment["source"],
+    source: Payment["source"] | undefined,
     audit: { actor: string; reason: string },
     decide: (row: Payment) => Change | undefined,
   ): Promise<Payment | undefined>;
@@ -17,7 +17,12 @@ export type ReleaseStore = {
  * one. Only what is at rest can be released: a call in the air could still be recorded.
  */
 export function makeReleasePayment(store: ReleaseStore) {
-  return async (input: { id: string; source: Payment["source"]; actor: string; reason: string }): Promise<Released> => {
+  return async (input: {
+    id: string;
+    source: Payment["source"] | undefined;
+    actor: string;
+    reason: string;
+  }): Promise<Released> => {
     const before = await store.decide(input.id, input.source, input, (row) => step(row, { kind: "release" }));
     if (before === undefined) return { kind: "not_found" };
     return before.state === "unknown" ? { kind: "released" } : { kind: "not_pinned", state: before.state };

@@ -76,6 +76,20 @@ export function describePaymentStore(open: () => Promise<{ store: PaymentStore &
     expect(await store.find(one.change.after)).toEqual(one.change.after);
   });
 
+  it("takes no client's payment under the id of an order's charge", async () => {
+    const { store, nowMs } = await open();
+    const fence = await claim(store, "a");
+    const charge = intent(fence, nowMs, { source: "order", orderId: "o" });
+    const { id } = charge.change.after;
+    await store.insert([charge]);
+    expect(await store.insert([intent(fence, nowMs, { id, amountMinor: 1 }), intent(fence, nowMs)])).toEqual([
+      "known",
+      "inserted",
+    ]);
+    expect(await store.find({ source: "api", id })).toBeUndefined();
+    expect(await store.find(charge.change.after)).toEqual(charge.change.after);
+  });
+
   it("writes nothing for who is no longer the owner", async () => {
     const { store, nowMs } = await open();
     const old = await claim(store, "a");

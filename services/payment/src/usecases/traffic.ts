@@ -21,6 +21,8 @@ export type Backlog = { payments: number; arrivalPerSecond: number; oldestAccept
 export type TrafficState = {
   route: RouteDecision;
   processors: Record<ProcessorName, ProcessorView & { running: number; limit: number; breaker: Breaker["state"] }>;
+  /** Of those in the table or waiting for a slot here; 0: none waits. */
+  oldestWaitMs: number;
 };
 
 export type TrafficControl = Traffic & {
@@ -96,20 +98,23 @@ export function makeTraffic({ clock, settings: initial }: { clock: Clock; settin
     };
   };
 
-  const decide = (fallbackView = viewOf(sides.fallback)): RouteDecision => {
-    const held = waiters.reduce((sum, { max }) => sum + max, 0);
+  const findOldestWaitMs = (): number => {
     const oldest = Math.min(
       backlog.oldestAcceptedAtMs ?? Number.POSITIVE_INFINITY,
       ...waiters.map((w) => w.oldestAcceptedAtMs),
     );
-    const oldestWaitMs = Number.isFinite(oldest) ? Math.max(0, clock.nowMs() - oldest) : 0;
+    return Number.isFinite(oldest) ? Math.max(0, clock.nowMs() - oldest) : 0;
+  };
+
+  const decide = (fallbackView = viewOf(sides.fallback)): RouteDecision => {
+    const held = waiters.reduce((sum, { max }) => sum + max, 0);
     return chooseRoute(
       {
         default: viewOf(sides.default),
         fallback: fallbackView,
         backlog: Math.max(held, backlog.payments),
         arrivalPerSecond: backlog.arrivalPerSecond,
-        oldestWaitMs,
+        oldestWaitMs: findOldestWaitMs(),
       },
       settings.routing,
     );
@@ -253,6 +258,7 @@ export function makeTraffic({ clock, settings: initial }: { clock: Clock; settin
       return {
         route: decide(),
         processors: { default: describe(sides.default), fallback: describe(sides.fallback) },
+        oldestWaitMs: findOldestWaitMs(),
       };
     },
     waiting: () => waiters.reduce((sum, { max }) => sum + max, 0),
