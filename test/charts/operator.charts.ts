@@ -118,6 +118,7 @@ describe("monitoring", () => {
         "PricingEngineReconcileStuck",
         "PricingEnginePartitionRunway",
         "PricingEngineBothProcessorsDown",
+        "PricingEngineProcessorMisconfigured",
         "PricingEngineDeadLetters",
       ]),
     );
