@@ -194,6 +194,23 @@ describe("an order from the request to the notification", { timeout: 240_000 }, 
     expect((await orders.call("GET", "/api/v1/inventory/shelf")).body).toEqual({ stock: 0, reserved: 0 });
   });
 
+  it("changes stock once for a key, however often it is sent", async () => {
+    await orders.product("keyed-shelf", 5);
+    const put = (headers: Record<string, string>, delta = 3) =>
+      orders.call("PUT", "/api/v1/inventory/keyed-shelf", { delta }, headers);
+    const key = { "idempotency-key": "delivery-7" };
+    const answers = await Promise.all(Array.from({ length: 10 }, () => put(key)));
+    expect(new Set(answers.map(({ status, body }) => JSON.stringify([status, body])))).toEqual(
+      new Set([JSON.stringify([200, { stock: 8, reserved: 0 }])]),
+    );
+    // Refused ones claim no key.
+    expect((await put({ "idempotency-key": "delivery-8" }, -9)).status).toBe(409);
+    expect((await put({ "idempotency-key": "delivery-8" })).body).toEqual({ stock: 11, reserved: 0 });
+    expect((await put({ ...key, "x-tenant": "other" })).body).toEqual({ stock: 14, reserved: 0 });
+    expect((await put({ "idempotency-key": "k".repeat(256) })).status).toBe(400);
+    expect((await put(key)).body).toEqual({ stock: 14, reserved: 0 });
+  });
+
   it("can be cancelled until it is fulfilled", async () => {
     const orderId = await orders.place("gift");
     await orders.reaches(orderId, "notified");

@@ -7,7 +7,7 @@ import { readAnswer, type Upstream } from "../adapters/upstream.ts";
 import { bodyStreamOf } from "./body-stream.ts";
 import type { Operation } from "./operation.ts";
 
-const requestHeaders = ["content-type", "content-encoding", "accept", "accept-language"];
+const requestHeaders = ["content-type", "content-encoding", "accept", "accept-language", "idempotency-key"];
 export const answerHeaders = [
   "allow",
   "cache-control",

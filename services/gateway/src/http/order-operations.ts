@@ -103,8 +103,12 @@ export const orderOperations = {
     path: "/api/v1/inventory/{product_id}",
     tag: "Orders",
     summary: "Adjust or set the stock of a product",
+    description:
+      "Without an answer, or with 503, it may have been done. With the header `Idempotency-Key` send the same again: what was done is not " +
+      "done twice, and the answer is the stock as it is now. Without it read the stock first.",
     role: "writer",
     parameters: ofProduct,
+    headers: z.object({ "Idempotency-Key": idempotencyKey.optional() }),
     body: { required: true, content: json(inventoryInput) },
     answers: { 200: { description: "As it is now", schema: inventoryResponse } },
     problems: { 409: "The stock is not the expected one, or would be below zero" },

@@ -87,7 +87,6 @@ async function ask(
   json: unknown,
   { repeatable, tokensRemaining }: { repeatable: boolean; tokensRemaining?: number },
 ): Promise<Answer> {
-  const key = c.req.header(idempotencyHeader);
   const { status, headers, body } = await upstream.request({
     method: "POST",
     target: "/orders",
@@ -96,7 +95,6 @@ async function ask(
       ...upstreamHeaders(c),
       "content-type": "application/json",
       [tenantHeader]: encodeTenant(tenant),
-      ...(key === undefined ? {} : { [idempotencyHeader]: key }),
       ...(tokensRemaining === undefined ? {} : { [tokensHeader]: String(tokensRemaining) }),
     },
     body: Buffer.from(JSON.stringify(json)),

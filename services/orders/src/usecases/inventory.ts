@@ -1,6 +1,6 @@
 import { AppError } from "@pricing-engine/chassis/errors";
 import type { InventoryInput, InventoryResponse } from "@pricing-engine/contracts";
-import { appendOutbox, type Pool, query, withTransaction } from "@pricing-engine/postgres";
+import { appendOutbox, claimInbox, type Pool, query, withTransaction } from "@pricing-engine/postgres";
 import { findLevel, type Level, lockLevels, writeStock } from "../adapters/inventory-store.ts";
 import { stockRow } from "../adapters/outbox-rows.ts";
 import type { PricingClient } from "../adapters/pricing-client.ts";
@@ -10,9 +10,11 @@ import { deadlineMs } from "./deadline.ts";
 
 export interface Inventory {
   get(productId: string): Promise<InventoryResponse>;
-  change(productId: string, change: InventoryInput): Promise<InventoryResponse>;
+  /** `requestId`, where there is one: a repeat of it changes nothing. */
+  change(productId: string, change: InventoryInput, requestId?: string): Promise<InventoryResponse>;
 }
 
+const consumer = "inventory-api";
 const maxStock = 2_147_483_647;
 
 /** Each throws AppError `not_found` for a product that is not known or whose stock nobody counts; `change` `stock_differs` too. */
@@ -38,7 +40,7 @@ export function makeInventory(deps: {
       if (level !== undefined) return { stock: level.stock, reserved: level.reserved };
       return { stock: await initialStock(productId), reserved: 0 };
     },
-    async change(productId, change) {
+    async change(productId, change, requestId) {
       const known = await query(pool, deadlineMs, (on) => findLevel(on, productId));
       const initial = known === undefined ? await initialStock(productId) : 0;
       return withTransaction(
@@ -46,6 +48,10 @@ export function makeInventory(deps: {
         async (tx) => {
           const level = (await lockLevels(tx, new Map([[productId, initial]]))).get(productId);
           if (level === undefined) throw new AppError("internal");
+          const messageId = `${productId}/${requestId ?? ""}`;
+          const isFresh =
+            requestId === undefined || (await claimInbox(tx, { schema: schemaName, consumer, messageId }));
+          if (!isFresh) return { stock: level.stock, reserved: level.reserved };
           const stock = levelAfter(level, change);
           const { reserved, fullStock } = await writeStock(tx, productId, stock);
           const rows = isNews(fullStock, level.stock, stock) ? [stockRow(prefix, { productId, stock })] : [];
