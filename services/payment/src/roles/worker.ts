@@ -133,8 +133,10 @@ export async function runWorker(
       const { id, source, orderId, processor, amountMinor, attempts, acceptedAtMs } = payment;
       const traceId = traceIdOf(trace?.traceparent);
       const durationMs = systemClock.nowMs() - acceptedAtMs;
+      // The span that it is told in is that of a whole batch.
+      const span = { traceId, spanId: undefined };
       events.info(
-        { payment: id, source, orderId, processor, amountMinor, attempts, durationMs, traceId },
+        { payment: id, source, orderId, processor, amountMinor, attempts, durationMs, ...span },
         "payment settled",
       );
       if (already) review(payment);
