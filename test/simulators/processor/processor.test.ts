@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,6 +31,7 @@ async function open(options: Partial<ProcessorOptions> = {}) {
   const admin = (method: string, path: string, body?: unknown) =>
     call(method, `/admin/${path}`, body, { "x-rinha-token": "123" });
   return {
+    server,
     base,
     call,
     admin,
@@ -75,34 +77,49 @@ describe("the payment processor protocol", () => {
   });
 
   it("goes on when the client has left", async () => {
-    const { base, call, set } = await open();
-    await set("delay", 150);
+    const { server, base, call, set } = await open();
+    await set("hold", true);
     const one = payment();
-    const leaving = AbortSignal.timeout(50);
-    const request = fetch(`${base}/payments`, { method: "POST", body: JSON.stringify(one), signal: leaving });
-    await expect(request).rejects.toThrow();
+    // Not before the processor has read it whole: of what it cannot read nothing goes on.
+    const leaving = new AbortController();
+    server.once("request", (incoming: IncomingMessage) => incoming.once("end", () => leaving.abort()));
+    const body = JSON.stringify(one);
+    await expect(fetch(`${base}/payments`, { method: "POST", body, signal: leaving.signal })).rejects.toThrow();
     expect((await call("GET", `/payments/${one.correlationId}`)).status).toBe(404);
+    await set("hold", false);
     await eventually(async () => expect((await call("GET", `/payments/${one.correlationId}`)).status).toBe(200));
   });
 
   it("works on so many at once, lets so many wait, and answers 429 to the rest", async () => {
     const { call, set } = await open({ maxRunning: 3, maxQueued: 2 });
     await set("delay", 200);
+    await set("hold", true);
+    const early: number[] = [];
+    const calls = Array.from({ length: 8 }, async () => {
+      const { status } = await call("POST", "/payments", payment());
+      early.push(status);
+      return status;
+    });
+    // Nobody leaves before all have come: the last of them are told at once.
+    await eventually(() => expect(early).toEqual([429, 429, 429]));
     const startedMs = performance.now();
-    const answers = await Promise.all(Array.from({ length: 8 }, () => call("POST", "/payments", payment())));
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 200, 200, 429, 429, 429]);
+    await set("hold", false);
+    expect((await Promise.all(calls)).sort()).toEqual([200, 200, 200, 200, 200, 429, 429, 429]);
     expect(performance.now() - startedMs).toBeGreaterThan(398);
   });
 
   it("tells its health once in the interval, to all callers together", async () => {
-    const { call, set } = await open({ healthIntervalMs: 300 });
+    const { call, set } = await open({ healthIntervalMs: 3_600_000 });
     await set("delay", 7);
     expect(await call("GET", "/payments/service-health")).toEqual({
       status: 200,
       body: { failing: false, minResponseTime: 7 },
     });
     expect((await call("GET", "/payments/service-health")).status).toBe(429);
-    await eventually(async () => expect((await call("GET", "/payments/service-health")).status).toBe(200));
+
+    const often = await open({ healthIntervalMs: 1 });
+    expect((await often.call("GET", "/payments/service-health")).status).toBe(200);
+    await eventually(async () => expect((await often.call("GET", "/payments/service-health")).status).toBe(200));
   });
 
   it("sums up both ends inclusive, refunded ones too, for who has the token", async () => {

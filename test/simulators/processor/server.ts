@@ -23,6 +23,8 @@ export type ProcessorOptions = {
 type State = {
   token: string;
   delayMs: number;
+  /** What every payment waits for that has its place, until all are let go. */
+  held: PromiseWithResolvers<void> | undefined;
   failing: boolean;
   fault: Fault;
   refunds: boolean;
@@ -38,6 +40,7 @@ export function makeProcessorServer(options: ProcessorOptions): Server {
   const state: State = {
     token: options.token ?? "123",
     delayMs: 0,
+    held: undefined,
     failing: false,
     fault: noFault,
     refunds: options.refunds ?? true,
@@ -51,6 +54,7 @@ export function makeProcessorServer(options: ProcessorOptions): Server {
     if (place === undefined) return answer(response, 429, { message: "too many payments at once" });
     await place;
     try {
+      if (state.held !== undefined) await state.held.promise;
       if (state.delayMs > 0) await delay(state.delayMs);
       if (state.failing) return answer(response, 500, { message: "failing" });
       const fault = pickFault(state.fault);
@@ -112,26 +116,34 @@ export function makeProcessorServer(options: ProcessorOptions): Server {
     answer(response, 200, { totalRequests, totalAmount: totalAmountMinor / 100, totalFee, feePerTransaction: fee });
   };
 
+  const hold = (isHeld: boolean): void => {
+    if (!isHeld) state.held?.resolve();
+    state.held = isHeld ? (state.held ?? Promise.withResolvers()) : undefined;
+  };
+
   const configure: Handler = async (request, response, _url, name) => {
     const body = ((await readJson(request)) ?? {}) as Record<string, unknown>;
     const value = body[name];
-    const was = {
+    const current = () => ({
       token: state.token,
       delay: state.delayMs,
+      hold: state.held !== undefined,
       failure: state.failing,
       fault: state.fault,
       refunds: state.refunds,
-    };
+    });
+    const was = current();
     if (name === "token" && typeof value === "string") {
       state.token = value;
       return answer(response, 204);
     }
     if (name === "delay" && typeof value === "number" && value >= 0) state.delayMs = value;
+    else if (name === "hold" && typeof value === "boolean") hold(value);
     else if (name === "failure" && typeof value === "boolean") state.failing = value;
     else if (name === "refunds" && typeof value === "boolean") state.refunds = value;
     else if (name === "fault" && isFault(body)) state.fault = { kind: body.kind, share: body.share };
     else return answer(response, 400, { message: `not a setting of ${name}` });
-    const is = { ...was, delay: state.delayMs, failure: state.failing, fault: state.fault, refunds: state.refunds };
+    const is = current();
     answer(response, 200, { config: name, was: was[name as keyof typeof was], is: is[name as keyof typeof is] });
   };
 
@@ -154,7 +166,7 @@ export function makeProcessorServer(options: ProcessorOptions): Server {
     { method: "GET", path: /^\/admin\/payments-summary$/, admin: true, handle: summary },
     {
       method: "PUT",
-      path: /^\/admin\/configurations\/(token|delay|failure|fault|refunds)$/,
+      path: /^\/admin\/configurations\/(token|delay|hold|failure|fault|refunds)$/,
       admin: true,
       handle: configure,
     },
