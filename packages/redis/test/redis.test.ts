@@ -126,7 +126,7 @@ describe("a Redis that fails", () => {
     const subscriber = (await connected(viaProxy(), 150)).duplicate();
     const ready = (): Promise<void> => new Promise((resolve) => subscriber.once("ready", () => resolve()));
     await ready();
-    await subscriber.subscribe("a");
+    await eventually(() => subscriber.subscribe("a"));
     const unhandled: unknown[] = [];
     const note = (error: unknown): void => void unhandled.push(error);
     process.on("unhandledRejection", note);
