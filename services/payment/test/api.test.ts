@@ -2,11 +2,12 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { runReconcile } from "../src/roles/reconcile.ts";
 import { runReviewed } from "../src/roles/reviewed.ts";
-import { getSummary, startPayments } from "./support/payments.ts";
+import { getSummary, startPayments, unhurried } from "./support/payments.ts";
 
 describe("the api, and reconciliation", { timeout: 240_000 }, () => {
   it("refuses bad input with the field, purges when allowed, and finds what a processor lost", async () => {
-    await using payments = await startPayments();
+    const { routing, env } = unhurried;
+    await using payments = await startPayments({ settings: { payment: { routing } }, env });
     const [api] = await Promise.all([payments.startApi(), payments.startWorker()]);
     const bad = [
       ["/payments/x", ":correlationId"],
@@ -33,7 +34,7 @@ describe("the api, and reconciliation", { timeout: 240_000 }, () => {
       PAYMENT_FALLBACK_URL: payments.processors.fallback.url,
       PAYMENT_DEFAULT_TOKEN: "123",
       PAYMENT_FALLBACK_TOKEN: "123",
-      PAYMENT_TIMEOUT_MS: 5_000,
+      PAYMENT_TIMEOUT_MS: 60_000,
     };
     const to = new Date(Date.now() + 60_000).toISOString();
     const reconcile = (...args: string[]) =>

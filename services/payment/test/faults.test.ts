@@ -1,6 +1,6 @@
 import { eventually } from "@pricing-engine/testkit";
 import { describe, expect, it } from "vitest";
-import { getPayment, getSummary, startPayments } from "./support/payments.ts";
+import { getPayment, getSummary, startPayments, unhurried } from "./support/payments.ts";
 
 const none = 0;
 
@@ -75,7 +75,8 @@ describe("what goes wrong with processors", { timeout: 240_000 }, () => {
   );
 
   it("both fail for a while: all is held, then drained, and nothing dropped", async () => {
-    await using payments = await startPayments({ settings: { payment: { routing: { maxHoldMs: 2000 } } } });
+    const routing = { ...unhurried.routing, maxHoldMs: 2000 };
+    await using payments = await startPayments({ settings: { payment: { routing } }, env: unhurried.env });
     await payments.processors.default.set("failure", true);
     await payments.processors.fallback.set("failure", true);
     await payments.startWorker();
@@ -101,14 +102,20 @@ describe("what goes wrong with processors", { timeout: 240_000 }, () => {
   });
 
   it("the default fails: held for it while the deadline allows, then sent to the fallback, and back", async () => {
-    await using payments = await startPayments({ settings: { payment: { routing: { maxHoldMs: 1500 } } } });
+    const routing = { ...unhurried.routing, maxHoldMs: 1500 };
+    await using payments = await startPayments({ settings: { payment: { routing } }, env: unhurried.env });
     await payments.startWorker();
     const before = await payments.accept(50);
     await payments.settled(before);
+    const recordedBy = async () => {
+      const { default: cheap, fallback } = payments.processors;
+      return { default: (await cheap.dump()).length, fallback: (await fallback.dump()).length };
+    };
+    const well = await recordedBy();
     await payments.processors.default.set("failure", true);
     const during = await payments.accept(100);
     await payments.settled([...before, ...during]);
-    expect((await payments.processors.fallback.dump()).length).toBe(100);
+    expect(await recordedBy()).toEqual({ ...well, fallback: well.fallback + 100 });
     await payments.processors.default.set("failure", false);
     // One payment at a time finds out that it is back; from then on it has them all again.
     const probes: typeof before = [];
@@ -116,11 +123,11 @@ describe("what goes wrong with processors", { timeout: 240_000 }, () => {
       async () => {
         probes.push(...(await payments.accept(1)));
         await payments.settled([...before, ...during, ...probes]);
-        return (await payments.processors.default.dump()).length > before.length;
+        return (await recordedBy()).default > well.default;
       },
       { timeoutMs: 60_000 },
     );
-    const atFallback = (await payments.processors.fallback.dump()).length;
+    const atFallback = (await recordedBy()).fallback;
     const all = [...before, ...during, ...probes, ...(await payments.accept(50))];
     await payments.settled(all);
     expect((await payments.audit(all)).fallback).toBe(atFallback);

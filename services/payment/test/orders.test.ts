@@ -7,7 +7,7 @@ import { runManualReview } from "../src/roles/manual-review.ts";
 import { runRelease } from "../src/roles/release.ts";
 import { runReviewed } from "../src/roles/reviewed.ts";
 import { silent } from "./support/database.ts";
-import { type RunningPayments, startPayments } from "./support/payments.ts";
+import { type RunningPayments, startPayments, unhurried } from "./support/payments.ts";
 
 const patience = { timeoutMs: 60_000 };
 
@@ -48,7 +48,8 @@ function makeOrder(deadlineInMs = 60_000) {
 
 describe("charges of orders", { timeout: 240_000 }, () => {
   it("settles, refunds when cancelled, expires what is late, ends what was never sent, and leaves the rest to people", async () => {
-    await using payments = await startPayments();
+    const { routing, env } = unhurried;
+    await using payments = await startPayments({ settings: { payment: { routing } }, env });
     await using events = listen(payments);
     await payments.startWorker();
     const [plain, cancelled, late, early, expired] = [

@@ -2,16 +2,12 @@ import { randomUUID } from "node:crypto";
 import { getPriority } from "node:os";
 import { eventually, watchSessionSetting } from "@pricing-engine/testkit";
 import { describe, expect, it } from "vitest";
-import { getPayment, getSummary, startPayments } from "./support/payments.ts";
+import { getPayment, getSummary, startPayments, unhurried } from "./support/payments.ts";
 
 describe("payments from Kafka to the processors", { timeout: 240_000 }, () => {
   it("settles each once, answers for it, and sums up what the processors say", async () => {
-    // On a busy machine the first calls of cold processes take seconds, and the worker would rightly try the fallback, or give them
-    // up. Where payments go by what calls take is shown with a clock that nobody else has a part in: traffic.test.ts.
-    await using payments = await startPayments({
-      settings: { payment: { routing: { preferDefaultBelowMs: 60_000 } } },
-      env: { PAYMENT_TIMEOUT_MS: "60000" },
-    });
+    const { routing, env } = unhurried;
+    await using payments = await startPayments({ settings: { payment: { routing } }, env });
     const seen = await watchSessionSetting(payments.pool.sql, {
       ...{ setting: "enable_seqscan", table: "payment.payments", on: "insert" },
     });
