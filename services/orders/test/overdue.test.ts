@@ -4,6 +4,10 @@ import { describe, expect, it } from "vitest";
 import { type RunningOrders, startOrders } from "./support/engine.ts";
 
 const patience = { timeoutMs: 60_000, intervalMs: 50 };
+/** No call ends for its time alone: what came of it would be unknown, and such a charge neither expires nor goes elsewhere. */
+const slowCalls = { PAYMENT_TIMEOUT_MS: "60000" };
+/** The deadline of a charge that must succeed: not over before the test itself gives up. */
+const ampleMs = patience.timeoutMs;
 
 const eventsOf = async (orders: RunningOrders, orderId: string) =>
   (await orders.order(orderId)).transitions.map(({ event }) => event);
@@ -12,17 +16,19 @@ describe("a charge whose deadline passes", { timeout: 240_000 }, () => {
   it("while both processors are down, or nobody charges, is never made: the order fails and gives its stock back", async () => {
     await using orders = await startOrders({
       orders: { stateTimeoutMs: 4_000 },
-      run: ["inventory", "payment"],
+      run: ["payment"],
       paymentWorker: false,
+      env: slowCalls,
     });
+    const inventory = await orders.start("inventory");
     await orders.product("seat", 10);
     const { processors } = orders;
     await Promise.all([processors.default.set("failure", true), processors.fallback.set("failure", true)]);
     const unasked = await orders.place("seat", 2);
     const { transitions } = await orders.reaches(unasked, "reserved");
     // Only the payment service ends a charge: past its deadline the order still waits for it.
-    const deadlineMs = Date.parse(transitions.at(-1)?.at ?? "") + 4_000;
-    await eventually(() => Date.now() > deadlineMs + 3_000, patience);
+    const missedAtMs = Date.parse(transitions.at(-1)?.at ?? "") + 4_000;
+    await eventually(() => Date.now() > missedAtMs + 3_000, patience);
     expect((await orders.order(unasked)).status).toBe("reserved");
 
     await orders.startPaymentWorker();
@@ -31,11 +37,14 @@ describe("a charge whose deadline passes", { timeout: 240_000 }, () => {
       const order = await orders.reaches(id, "payment_failed");
       expect(order).toMatchObject({ refund: "none", reason: "charge_expired", receipt_url: null });
     }
-    const inventory = await orders.call("GET", "/api/v1/inventory/seat");
-    expect(inventory.body).toEqual({ stock: 10, reserved: 0 });
+    const levels = await orders.call("GET", "/api/v1/inventory/seat");
+    expect(levels.body).toEqual({ stock: 10, reserved: 0 });
 
     await Promise.all([processors.default.set("failure", false), processors.fallback.set("failure", false)]);
     await orders.idle();
+    // Longer than the others had: that a processor is back is found out by a payment every few seconds.
+    await inventory.stop();
+    await orders.startInventory(ampleMs);
     const late = await orders.place("seat");
     await orders.reaches(late, "paid");
     expect(await orders.recorded()).toMatchObject([{ correlationId: (await orders.order(late)).payment_id }]);
@@ -55,7 +64,7 @@ describe("the sweeper", { timeout: 240_000 }, () => {
       const loser = orders.lose(stage);
       await eventually(() => loser.lost() > 0, patience);
       await loser.stop();
-      await orders.start(stage);
+      await (stage === "inventory" ? orders.startInventory(ampleMs) : orders.start(stage));
       await orders.reaches(orderId, reached);
     }
     expect(await eventsOf(orders, orderId)).toEqual([
@@ -72,20 +81,23 @@ describe("the sweeper", { timeout: 240_000 }, () => {
   it("hears again how a charge went whose end was lost, past its deadline, and charges nothing twice", async () => {
     await using orders = await startOrders({
       orders: { stateTimeoutMs: 4_000 },
-      run: ["inventory", "fulfillment", "notification"],
+      run: ["fulfillment", "notification"],
+      env: slowCalls,
     });
     await orders.product("seat", 10);
-    // Long enough to take the stage away while the charge is in the air.
-    await orders.processors.default.set("delay", 1_500);
-    const stage = await orders.start("payment");
+    // The charge stays in the air until the stage is taken away.
+    const processors = Object.values(orders.processors);
+    await Promise.all(processors.map((processor) => processor.set("hold", true)));
+    const [stage] = await Promise.all([orders.start("payment"), orders.startInventory(20_000)]);
     const orderId = await orders.place("seat");
     await eventually(async () => {
       const [row] = await orders.pool.sql<{ state: string }[]>`select state from payment.payments`;
       return row?.state === "sending";
     }, patience);
     await stage.kill();
+    await Promise.all(processors.map((processor) => processor.set("hold", false)));
     const loser = orders.lose("payment");
-    await eventually(() => loser.lost() > 0, { timeoutMs: 60_000 });
+    await eventually(() => loser.lost(topics.paymentEvents) > 0, { timeoutMs: 60_000 });
     await loser.stop();
     expect(await orders.recorded()).toHaveLength(1);
     expect((await orders.order(orderId)).status).toBe("reserved");
@@ -98,7 +110,11 @@ describe("the sweeper", { timeout: 240_000 }, () => {
 
 describe("a reservation that fails through a fault of the service", { timeout: 240_000 }, () => {
   it("ends its order after three attempts, with a dead letter, and no other order of its batch", async () => {
-    await using orders = await startOrders({ orders: { stateTimeoutMs: 4_000 } });
+    await using orders = await startOrders({
+      orders: { stateTimeoutMs: 4_000 },
+      run: ["payment", "fulfillment", "notification"],
+    });
+    await orders.startInventory(ampleMs);
     await Promise.all([orders.product("cursed", 10), orders.product("seat", 10)]);
     const { sql } = orders.pool;
     await sql`
@@ -127,8 +143,8 @@ describe("a reservation that fails through a fault of the service", { timeout: 2
   });
 
   it("that cannot even be given up shows as stuck, and goes on once the fault is mended", async () => {
-    await using orders = await startOrders({ orders: { stateTimeoutMs: 4_000 }, run: ["inventory"] });
-    const sweeper = await orders.start("payment");
+    await using orders = await startOrders({ orders: { stateTimeoutMs: 4_000 }, run: [] });
+    const [sweeper] = await Promise.all([orders.start("payment"), orders.startInventory(ampleMs)]);
     await orders.product("seat", 10);
     const { sql } = orders.pool;
     await sql`create function orders.curse() returns trigger language plpgsql as $$ begin raise exception 'cursed'; end $$`;

@@ -42,6 +42,11 @@ export type RunningOrders = AsyncDisposable & {
   receipts: string;
   deadLetters: DeadLetters;
   start(role: Stage, env?: Record<string, string>): Promise<SpawnedService>;
+  /**
+   * The stage that sets a charge's deadline, with a time-out of its own: so a charge that must succeed has all the time that a busy machine
+   * takes, and who waits to be asked again is asked soon.
+   */
+  startInventory(stateTimeoutMs: number): Promise<SpawnedService>;
   startPricingWorker(): Promise<SpawnedService>;
   startPaymentWorker(): Promise<SpawnedService>;
   /** A call of the orders api. */
@@ -60,7 +65,7 @@ export type RunningOrders = AsyncDisposable & {
   /** Live settings of orders: what runs hears of them soon. */
   change(orders: Record<string, unknown>): Promise<void>;
   /** Joins a group in the place of its stage, and does nothing of what is asked of it: those messages are lost. */
-  lose(stage: Stage): { lost(): number; stop(): Promise<void> };
+  lose(stage: Stage): { lost(topic?: string): number; stop(): Promise<void> };
 };
 
 export type EngineOptions = {
@@ -186,6 +191,12 @@ export async function startOrders(options: EngineOptions = {}): Promise<RunningO
       receipts,
       deadLetters: makeDeadLetters({ kafka, admin, producer, prefix }),
       start: (role, env) => spawn("orders", role, env),
+      async startInventory(stateTimeoutMs) {
+        const file = join(folder, "inventory-settings.json");
+        const own = { ...settings, orders: { ...settings.orders, stateTimeoutMs } };
+        await writeFile(file, JSON.stringify({ epoch: 1, revision: 1, settings: own }));
+        return spawn("orders", "inventory", { SETTINGS_FILE: file });
+      },
       startPricingWorker: () => spawn("pricing", "worker"),
       startPaymentWorker: () => spawn("payment", "worker"),
       call: (method, path, body, headers) => request(`${api.url}${path}`, method, body, headers),
@@ -274,7 +285,7 @@ export async function startOrders(options: EngineOptions = {}): Promise<RunningO
         }
       },
       lose(stage) {
-        let lost = 0;
+        const lost: string[] = [];
         const groupId = groupName(prefix, `orders-${stage}`);
         const consumer = runConsumer({
           kafka,
@@ -283,11 +294,14 @@ export async function startOrders(options: EngineOptions = {}): Promise<RunningO
           topics: (groups[`orders-${stage}`] ?? []).map((topic) => topicName(prefix, topic)),
           isOutage: () => false,
           logger: silent,
-          handle: async () => {
-            lost += 1;
+          handle: async ({ topic }) => {
+            lost.push(topic);
           },
         });
-        return { lost: () => lost, stop: () => consumer.stop() };
+        return {
+          lost: (of) => lost.filter((topic) => of === undefined || topic === topicName(prefix, of)).length,
+          stop: () => consumer.stop(),
+        };
       },
       [Symbol.asyncDispose]: close,
     };

@@ -5,7 +5,7 @@ export type DumpedPayment = { correlationId: string; amountMinor: number; refund
 export type Processor = {
   service: SpawnedService;
   url: string;
-  set(name: "delay" | "failure" | "refunds", value: number | boolean): Promise<void>;
+  set(name: "delay" | "hold" | "failure" | "refunds", value: number | boolean): Promise<void>;
   dump(): Promise<DumpedPayment[]>;
 };
 
