@@ -29,7 +29,7 @@ describe("a charge whose deadline passes", { timeout: 240_000 }, () => {
     // Only the payment service ends a charge: past its deadline the order still waits for it.
     const missedAtMs = Date.parse(transitions.at(-1)?.at ?? "") + 4_000;
     await eventually(() => Date.now() > missedAtMs + 3_000, patience);
-    expect((await orders.order(unasked)).status).toBe("reserved");
+    expect(await orders.order(unasked)).toMatchObject({ status: "reserved", payment_id: null });
 
     await orders.startPaymentWorker();
     const tried = await orders.place("seat", 3);
