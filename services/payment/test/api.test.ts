@@ -57,7 +57,8 @@ describe("the api, and reconciliation", { timeout: 240_000 }, () => {
       runReviewed([victim?.correlationId ?? "", "--reason", "paid back 0.01"], config, () => undefined);
     expect([await reviewed(), await reviewed()]).toEqual([0, 1]);
     const [seenTo] = await payments.pool.sql<{ review: string | null; was: string }[]>`
-      select p.review, a.before->>'review' as was from payment.payments p join payment.audit a using (correlation_id)`;
+      select p.review, a.before->>'review' as was from payment.payments p join payment.audit a using (correlation_id)
+      where a.action = 'reviewed'`;
     expect(seenTo).toEqual({ review: null, was: "the processor has the amount 20.05" });
 
     const purged = await fetch(`${api.url}/purge-payments`, { method: "POST" });

@@ -5,6 +5,7 @@ import { granularityMs } from "../domain/window.ts";
 import type { OwnPayment, ReconcilePorts, Totals } from "../usecases/reconcile.ts";
 import { readSummary } from "./payment-reader.ts";
 import type { HttpProcessors } from "./processors.ts";
+import { columns, type Row, toPayment, toTime } from "./rows.ts";
 
 const deadlineMs = 60_000;
 
@@ -78,15 +79,35 @@ function both(make: (name: ProcessorName) => Totals): Record<ProcessorName, Tota
   return { default: make(first), fallback: make(second) };
 }
 
-/** A settled payment that is not as the processor has it: shown with the payment until a person has looked. */
-export async function markForReview(pool: Pool, payment: OwnPayment, problem: string): Promise<void> {
-  await query(
+/**
+ * Has the payment shown, with the problem beside those that it has already, until a person has looked; audited. A problem that it is
+ * shown with changes nothing.
+ */
+export async function markForReview(
+  pool: Pool,
+  { id, source }: { id: string; source: string },
+  { problem, actor }: { problem: string; actor: string },
+): Promise<void> {
+  await withTransaction(
     pool,
-    deadlineMs,
-    ({ sql }) => sql`
-      update payment.payments p set review = ${problem} from payment.payment_keys k
-      where k.correlation_id = ${payment.id} and k.source = ${payment.source}
-        and p.correlation_id = k.correlation_id and p.source = k.source and p.created_at = k.created_at`,
+    async ({ sql }) => {
+      const [found] = await sql<(Row & { review: string | null })[]>`
+        select ${sql.unsafe(columns)}, review from payment.payments
+        where (correlation_id, source, created_at) = (
+          select correlation_id, source, created_at from payment.payment_keys
+          where correlation_id = ${id} and source = ${source})
+        for update`;
+      if (found === undefined || `; ${found.review}; `.includes(`; ${problem}; `)) return;
+      const before = { ...toPayment(found), review: found.review };
+      const review = before.review === null ? problem : `${before.review}; ${problem}`;
+      await sql`
+        update payment.payments set review = ${review}
+        where correlation_id = ${id} and source = ${source} and created_at = ${toTime(before.createdAtMs)}`;
+      await sql`
+        insert into payment.audit (actor, action, correlation_id, source, reason, before)
+        values (${actor}, 'marked', ${id}, ${source}, ${problem}, ${JSON.stringify(before)}::text::jsonb)`;
+    },
+    { deadlineMs },
   );
 }
 

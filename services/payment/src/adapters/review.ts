@@ -41,7 +41,7 @@ export function makeReviewer({
       pool,
       5_000,
       ({ sql }) => sql`
-        update payment.payments set review = ${problem}
+        update payment.payments set review = concat_ws('; ', review, ${problem}::text)
         where correlation_id = ${payment.id} and source = ${payment.source} and created_at = ${toTime(payment.createdAtMs)}`,
     );
   };

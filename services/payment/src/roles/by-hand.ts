@@ -41,7 +41,7 @@ function parse(args: string[]) {
 }
 
 /** In an image the user is a bare number, for which there is no name. */
-function findUser(): string {
+export function findUser(): string {
   try {
     return userInfo().username;
   } catch {

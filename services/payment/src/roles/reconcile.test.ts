@@ -19,6 +19,10 @@ describe("findWindow", () => {
     expect(findWindow(args, nowMs)).toEqual({ fromMs: at(from), toMs: at(to), repair });
   });
 
+  it("says who acts, when it is told", () => {
+    expect(findWindow(["--repair", "--actor", "ada"], nowMs)).toMatchObject({ repair: true, actor: "ada" });
+  });
+
   it.each([
     ["a time without a zone, which is another on each machine", ["--from", "2026-01-01T00:00:00"]],
     ["what a date could be guessed from", ["--from", "1"]],
@@ -26,6 +30,7 @@ describe("findWindow", () => {
     ["an end before the beginning", ["--from", "2026-01-02T00:00:00Z", "--to", "2026-01-01T00:00:00Z"]],
     ["an option that is not known", ["--since", "2026-01-01T00:00:00Z"]],
     ["an argument that is none", ["yesterday"]],
+    ["an actor without a name", ["--repair", "--actor", " "]],
   ])("is wrong usage: %s", (_what, args) => {
     expect(findWindow(args, nowMs)).toBeUndefined();
   });

@@ -7,21 +7,22 @@ import { makeHttpProcessors } from "../adapters/processors.ts";
 import { makeReconcilePorts, markForReview, rebuildRollups } from "../adapters/reconcile-ports.ts";
 import type { ToolConfig } from "../config.ts";
 import { type Difference, reconcile } from "../usecases/reconcile.ts";
+import { findUser } from "./by-hand.ts";
 import { endpointsOf } from "./endpoints.ts";
 
-const usage = "reconcile [--from TIME] [--to TIME] [--repair]";
+const usage = "reconcile [--from TIME] [--to TIME] [--repair] [--actor NAME]";
 const dayMs = 24 * 60 * 60_000;
 // What is younger may be in the air.
 const settleMs = 30_000;
 
-/** Exit code 0: all agree; 1: something differs; 2: wrong usage. `--repair` marks what differs for a review by a person, and adds up the rollups again. */
+/** Exit code 0: all agree; 1: something differs; 2: wrong usage. `--repair` marks what differs for a review by a person, audited, and adds up the rollups again. */
 export async function runReconcile(args: string[], config: ToolConfig, write: (line: string) => void): Promise<number> {
   const asked = findWindow(args, Date.now());
   if (asked === undefined) {
     write(`usage: ${usage}`);
     return 2;
   }
-  const { fromMs, toMs, repair } = asked;
+  const { fromMs, toMs, repair, actor = findUser() } = asked;
   const logger = makeLogger({ name: "payment-reconcile", level: "warn" });
   const pool = makePool({
     url: config.POSTGRES_URL,
@@ -37,7 +38,7 @@ export async function runReconcile(args: string[], config: ToolConfig, write: (l
       write(describe(difference));
       const problem = problemOf(difference);
       if (repair && problem !== undefined && "payment" in difference) {
-        await markForReview(pool, difference.payment, problem);
+        await markForReview(pool, difference.payment, { problem, actor });
       }
     }
     if (repair && found.some(({ kind }) => kind === "rollups")) {
@@ -52,21 +53,26 @@ export async function runReconcile(args: string[], config: ToolConfig, write: (l
   }
 }
 
-/** Times as the summary takes them: RFC 3339 with a zone, both inclusive. Undefined: wrong usage. */
+/** Times as the summary takes them: RFC 3339 with a zone, both inclusive. No actor: the user. Undefined: wrong usage. */
 export function findWindow(
   args: string[],
   nowMs: number,
-): { fromMs: number; toMs: number; repair: boolean } | undefined {
+): { fromMs: number; toMs: number; repair: boolean; actor: string | undefined } | undefined {
   const values = parse(args);
   const window = values && paymentsSummaryQuery.safeParse({ from: values.from, to: values.to }).data;
-  if (window === undefined) return undefined;
+  if (window === undefined || values?.actor?.trim() === "") return undefined;
   const { to: toMs = nowMs - settleMs, from: fromMs = toMs - dayMs } = window;
-  return fromMs > toMs ? undefined : { fromMs, toMs, repair: values?.repair === true };
+  return fromMs > toMs ? undefined : { fromMs, toMs, repair: values?.repair === true, actor: values?.actor };
 }
 
 function parse(args: string[]) {
   try {
-    const options = { from: { type: "string" }, to: { type: "string" }, repair: { type: "boolean" } } as const;
+    const options = {
+      from: { type: "string" },
+      to: { type: "string" },
+      repair: { type: "boolean" },
+      actor: { type: "string" },
+    } as const;
     return parseArgs({ args, options }).values;
   } catch {
     return undefined;
