@@ -1,13 +1,21 @@
 import { findPaymentAmountMinor } from "@pricing-engine/contracts";
 import { type Pool, query, withTransaction } from "@pricing-engine/postgres";
-import { type ProcessorName, processorNames } from "../domain/processor.ts";
+import { otherProcessor, type ProcessorName, processorNames } from "../domain/processor.ts";
 import { granularityMs } from "../domain/window.ts";
-import type { OwnPayment, ReconcilePorts, Totals } from "../usecases/reconcile.ts";
+import {
+  type OtherPayment,
+  type OwnPayment,
+  type ReconcilePorts,
+  type Totals,
+  toleranceMs,
+} from "../usecases/difference.ts";
 import { readSummary } from "./payment-reader.ts";
 import type { HttpProcessors } from "./processors.ts";
 import { columns, type Row, toPayment, toTime } from "./rows.ts";
 
 const deadlineMs = 60_000;
+// Rows are read of so long before and after the windows: a payment rarely waits longer.
+const maxWaitMs = 7 * granularityMs.day;
 
 function toMinor(amount: number): number {
   // A processor's sum may be beyond a single payment's range, and carry the noise of its own arithmetic.
@@ -67,11 +75,61 @@ export function makeReconcilePorts({
         }),
       );
     },
+    async listElsewhere(processor, { fromMs, toMs }, limit) {
+      const rows = await query(
+        pool,
+        deadlineMs,
+        ({ sql }) => sql<Row[]>`
+          select ${sql.unsafe(columns)} from payment.payments
+          where state = 'settled' and processor = ${otherProcessor(processor)}
+            and requested_at_ms between ${fromMs} and ${toMs}
+          order by abs(requested_at_ms - ${Math.floor((fromMs + toMs) / 2)}::bigint), correlation_id limit ${limit}`,
+      );
+      return rows.map(toOther);
+    },
+    async listUnderWay(processor, windows, limit) {
+      const fromMs = Math.min(...windows.map((window) => window.fromMs)) - maxWaitMs;
+      const toMs = Math.max(...windows.map((window) => window.toMs)) + maxWaitMs;
+      const rows = await query(
+        pool,
+        deadlineMs,
+        ({ sql }) => sql<Row[]>`
+          select ${sql.unsafe(columns)} from payment.payments p
+          where created_at between to_timestamp(${fromMs}::float8 / 1000) and to_timestamp(${toMs}::float8 / 1000)
+            and processor is distinct from ${processor}
+            and (state <> 'settled' or requested_at_ms - accepted_at_ms > ${toleranceMs})
+            -- What has ended says no more when it was sent last, but never after its deadline.
+            and exists (
+              select from unnest(
+                ${windows.map((window) => window.fromMs)}::bigint[], ${windows.map((window) => window.toMs)}::bigint[]
+              ) as w (from_ms, to_ms)
+              where p.accepted_at_ms <= w.to_ms and coalesce(p.requested_at_ms, p.deadline_ms, w.from_ms) >= w.from_ms)
+          order by attempts = 0, accepted_at_ms desc, correlation_id limit ${limit}`,
+      );
+      return rows.map(toOther);
+    },
+    async read({ id, source }) {
+      const rows = await query(
+        pool,
+        deadlineMs,
+        ({ sql }) => sql<Row[]>`
+          select ${sql.unsafe(columns)} from payment.payments
+          where (correlation_id, source, created_at) = (
+            select correlation_id, source, created_at from payment.payment_keys
+            where correlation_id = ${id} and source = ${source})`,
+      );
+      return rows.map(toOther)[0];
+    },
     async find(processor, id) {
       const record = await processors.find(processor, id);
       return record && { amountMinor: toMinor(record.amount), requestedAt: record.requestedAt };
     },
   };
+}
+
+function toOther(row: Row): OtherPayment {
+  const { id, source, state, processor } = toPayment(row);
+  return { id, source, state, processor };
 }
 
 function both(make: (name: ProcessorName) => Totals): Record<ProcessorName, Totals> {

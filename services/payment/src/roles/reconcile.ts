@@ -6,7 +6,8 @@ import { makePool } from "@pricing-engine/postgres";
 import { makeHttpProcessors } from "../adapters/processors.ts";
 import { makeReconcilePorts, markForReview, rebuildRollups } from "../adapters/reconcile-ports.ts";
 import type { ToolConfig } from "../config.ts";
-import { type Difference, reconcile } from "../usecases/reconcile.ts";
+import type { Difference, OtherPayment } from "../usecases/difference.ts";
+import { reconcile } from "../usecases/reconcile.ts";
 import { findUser } from "./by-hand.ts";
 import { endpointsOf } from "./endpoints.ts";
 
@@ -87,6 +88,10 @@ function problemOf(difference: Difference): string | undefined {
       return `the processor has the amount ${toPaymentAmount(difference.amountMinor)}`;
     case "other_time":
       return `the processor has it with requestedAt ${difference.requestedAt}`;
+    case "also_at":
+      return `${difference.processor} has charged ${toPaymentAmount(difference.amountMinor)} too: charged twice`;
+    case "against_row":
+      return `${difference.processor} has charged ${toPaymentAmount(difference.amountMinor)}, though it is ${stateOf(difference.payment)}`;
     case "still_open":
     case "unexplained":
     case "rollups":
@@ -96,12 +101,20 @@ function problemOf(difference: Difference): string | undefined {
   }
 }
 
+/** The same for as long as a payment is asked for again and again: each problem is noted once. */
+function stateOf({ state, processor }: OtherPayment): string {
+  if (processor === null) return state;
+  return `${state === "settled" ? state : "open"} at ${processor}`;
+}
+
 function describe(difference: Difference): string {
   const { processor } = difference;
   switch (difference.kind) {
     case "not_at_processor":
     case "other_amount":
     case "other_time":
+    case "also_at":
+    case "against_row":
       return `${processor}: ${difference.payment.id}: ${problemOf(difference)}`;
     case "still_open":
       return `${processor}: ${difference.payment.id}: recorded there, ${difference.payment.state} here; its worker will settle it`;

@@ -1,45 +1,11 @@
-import { type ProcessorName, processorNames } from "../domain/processor.ts";
-
-export type Totals = { payments: number; amountMinor: number };
-
-/** A row of ours whose last attempt was at this processor, whatever its state. */
-export type OwnPayment = { id: string; source: string; state: string; amountMinor: number; requestedAtMs: number };
-
-export type Difference =
-  /** Settled by us, unknown to the processor. */
-  | { kind: "not_at_processor"; processor: ProcessorName; payment: OwnPayment }
-  | { kind: "other_amount"; processor: ProcessorName; payment: OwnPayment; amountMinor: number }
-  | { kind: "other_time"; processor: ProcessorName; payment: OwnPayment; requestedAt: string }
-  /** The processor has it; with us it is still open. Its owner finds out by itself. */
-  | { kind: "still_open"; processor: ProcessorName; payment: OwnPayment }
-  /** What is left when every payment that we know was looked at: somebody else's, or purged here. */
-  | {
-      kind: "unexplained";
-      processor: ProcessorName;
-      fromMs: number;
-      toMs: number;
-      payments: number;
-      amountMinor: number;
-    }
-  | { kind: "rollups"; processor: ProcessorName; rollups: Totals; rows: Totals };
-
-export type ReconcilePorts = {
-  /** From the rollups, as `payments-summary` answers. */
-  ours(fromMs: number, toMs: number): Promise<Record<ProcessorName, Totals>>;
-  /** From the rows of settled payments. */
-  rows(fromMs: number, toMs: number): Promise<Record<ProcessorName, Totals>>;
-  theirs(processor: ProcessorName, fromMs: number, toMs: number): Promise<Totals>;
-  /** Settled payments of ours with a `requestedAt` in the window, or those that are still being sent or asked for. */
-  list(processor: ProcessorName, which: "settled" | "open", fromMs: number, toMs: number): Promise<OwnPayment[]>;
-  find(processor: ProcessorName, id: string): Promise<{ amountMinor: number; requestedAt: string } | undefined>;
-};
-
-/** So few payments are looked at one by one; more are halved by time first. */
-const maxSingles = 200;
+import { otherProcessor, type ProcessorName, processorNames } from "../domain/processor.ts";
+import { type Difference, isWithin, type ReconcilePorts, type Totals } from "./difference.ts";
+import { explain, maxSingles } from "./explain.ts";
 
 /**
  * Compares a window (both bounds inclusive) with the processors: what is open here one by one, then summaries, and only where they
- * differ, halved by time until few are left, single payments. Two mistakes of which one hides the other in every sum stay hidden.
+ * differ, halved by time until few are left, single payments. What a processor has more than these is looked for among the payments
+ * that are not there by our rows. Two mistakes of which one hides the other in every sum stay hidden.
  */
 export async function reconcile(ports: ReconcilePorts, fromMs: number, toMs: number): Promise<Difference[]> {
   const [rollups, rows] = await Promise.all([ports.ours(fromMs, toMs), ports.rows(fromMs, toMs)]);
@@ -56,7 +22,7 @@ export async function reconcile(ports: ReconcilePorts, fromMs: number, toMs: num
       found.push({ kind: "still_open", processor, payment });
       recorded.push({ amountMinor: record.amountMinor, atMs: Date.parse(record.requestedAt) });
     }
-    found.push(...(await compare(ports, processor, recorded, fromMs, toMs)));
+    found.push(...(await explain(ports, processor, await compare(ports, processor, recorded, fromMs, toMs))));
   }
   return found;
 }
@@ -71,13 +37,15 @@ async function compare(
   toMs: number,
 ): Promise<Difference[]> {
   const [rows, theirs] = await Promise.all([ports.rows(fromMs, toMs), ports.theirs(processor, fromMs, toMs)]);
-  const open = recorded.filter(({ atMs }) => atMs >= fromMs && atMs <= toMs);
+  const open = recorded.filter(({ atMs }) => isWithin(atMs, { fromMs, toMs }));
   const ours = {
     payments: rows[processor].payments + open.length,
     amountMinor: open.reduce((sum, one) => sum + one.amountMinor, rows[processor].amountMinor),
   };
   if (isEqual(ours, theirs)) return [];
-  if (fromMs < toMs && Math.max(ours.payments, theirs.payments) > maxSingles) {
+  // Those at the other processor too: they are asked for here when there is more than ours.
+  const singles = Math.max(ours.payments, theirs.payments, rows[otherProcessor(processor)].payments);
+  if (fromMs < toMs && singles > maxSingles) {
     const middleMs = Math.floor((fromMs + toMs) / 2);
     const first = await compare(ports, processor, recorded, fromMs, middleMs);
     return [...first, ...(await compare(ports, processor, recorded, middleMs + 1, toMs))];
@@ -103,13 +71,13 @@ async function compareSingles(
       continue;
     }
     const atMs = Date.parse(record.requestedAt);
-    const inWindow = atMs >= fromMs && atMs <= toMs;
+    const inWindow = isWithin(atMs, window);
     if (record.amountMinor !== payment.amountMinor) {
       found.push({ kind: "other_amount", processor, payment, amountMinor: record.amountMinor });
       if (inWindow) amountMinor -= record.amountMinor - payment.amountMinor;
     }
     if (atMs !== payment.requestedAtMs) {
-      found.push({ kind: "other_time", processor, payment, requestedAt: record.requestedAt });
+      found.push({ kind: "other_time", processor, payment, ...record });
       if (!inWindow) {
         payments += 1;
         amountMinor += payment.amountMinor;

@@ -7,6 +7,8 @@ export type Processor = {
   url: string;
   set(name: "delay" | "failure" | "refunds", value: number | boolean): Promise<void>;
   fault(kind: string, share: number): Promise<void>;
+  /** Records a payment behind the engine's back. */
+  record(payment: { correlationId: string; amountMinor: number; requestedAt: Date }): Promise<void>;
   dump(): Promise<DumpedPayment[]>;
   summary(from?: Date, to?: Date): Promise<{ totalRequests: number; totalAmount: number }>;
 };
@@ -30,6 +32,14 @@ export async function startProcessor(args: string[] = []): Promise<Processor> {
     url: service.url,
     set: (name, value) => configure(name, { [name]: value }),
     fault: (kind, share) => configure("fault", { kind, share }),
+    async record({ correlationId, amountMinor, requestedAt }) {
+      const response = await fetch(`${service.url}/payments`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ correlationId, amount: amountMinor / 100, requestedAt: requestedAt.toISOString() }),
+      });
+      if (!response.ok) throw new Error(`not recorded: ${response.status} ${await response.text()}`);
+    },
     async dump() {
       const response = await fetch(`${service.url}/admin/dump`, { headers: token });
       return (await response.text())
