@@ -2,7 +2,7 @@ import { makeHttpApp } from "@pricing-engine/chassis/http";
 import { policySchema } from "@pricing-engine/contracts";
 import { makePriceCache, type PriceCache } from "@pricing-engine/price-cache";
 import { type GuardedRedis, makeRedis } from "@pricing-engine/redis";
-import { infra } from "@pricing-engine/testkit";
+import { eventually, infra } from "@pricing-engine/testkit";
 import { makeCompiledPolicies } from "../../src/adapters/compiled-policies.ts";
 import { makeDecisionSigner } from "../../src/adapters/decision-signer.ts";
 import { mountReads } from "../../src/http/reads.ts";
@@ -30,7 +30,9 @@ export interface Reads {
 /** The api's reads on a service of their own, with a cache in the real Redis. */
 export async function openReads(): Promise<Reads> {
   const service = await makeTestService();
-  const redis = makeRedis({ url: infra().redisUrl, logger: silent });
+  // Until it is connected, or when a busy machine makes it slow to answer, Redis counts as away and nothing is kept.
+  const redis = makeRedis({ url: infra().redisUrl, logger: silent, commandTimeoutMs: 2_000 });
+  await eventually(() => redis.isAvailable());
   const cache = makePriceCache({ redis, prefix: service.prefix });
   const app = makeHttpApp({ logger: silent, name: "test" });
   const settings = () => {
