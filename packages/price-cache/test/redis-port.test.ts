@@ -12,7 +12,8 @@ let redis: GuardedRedis;
 
 beforeAll(async () => {
   server = await makeTestRedis();
-  redis = makeRedis({ url: server.url, logger });
+  // Hundreds of fills at once may take longer on a busy machine than a service gives one command.
+  redis = makeRedis({ url: server.url, logger, commandTimeoutMs: 2_000 });
   await eventually(() => redis.client.status === "ready", { timeoutMs: 5_000 });
 });
 afterAll(async () => {
