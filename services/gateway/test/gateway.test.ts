@@ -83,6 +83,51 @@ async function countLookups(): Promise<{ miss: number; away: number }> {
   return { miss: count("miss"), away: count("away") };
 }
 
+interface Call {
+  readonly method: string | undefined;
+  readonly url: string | undefined;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: string;
+}
+
+/**
+ * Sends `count` requests for prices, and holds what pricing is asked until all of them have missed. On a machine so busy that Redis does
+ * not answer in 250 ms, the request that met that asks on its own, as it must: such a round shows nothing of what misses share, and the
+ * next one is of other products.
+ */
+async function missTogether(
+  count: number,
+  send: (round: number, index: number) => Promise<Response>,
+  answer: (call: Call, response: ServerResponse) => void,
+): Promise<{ round: number; calls: readonly Call[]; answers: readonly Response[] }> {
+  for (let round = 1; ; round += 1) {
+    const calls: Call[] = [];
+    const gate = Promise.withResolvers<void>();
+    respond = async (request, response) => {
+      const { method, url, headers } = request;
+      const call = { method, url, headers, body: Buffer.concat(await request.toArray()).toString() };
+      calls.push(call);
+      await gate.promise;
+      answer(call, response);
+    };
+    const before = await countLookups();
+    const requests = Array.from({ length: count }, (_, index) => send(round, index));
+    let alone = 0;
+    const asked = async (): Promise<number> => {
+      const { miss, away } = await countLookups();
+      alone = away - before.away;
+      return miss - before.miss + alone;
+    };
+    try {
+      await expect.poll(asked, { timeout: 20_000 }).toBe(count);
+    } finally {
+      gate.resolve();
+    }
+    const answers = await Promise.all(requests);
+    if (alone === 0) return { round, calls, answers };
+  }
+}
+
 describe("keys", () => {
   it("need one on every guarded call, and the right role", async () => {
     respond = (_, response) => void response.writeHead(200, { "content-type": "application/json" }).end("{}");
@@ -256,59 +301,35 @@ describe("POST /api/v1/price", () => {
   });
 
   it("computes once for equal requests in flight, and passes on trace, correlation id and what was sent", async () => {
-    const seen: IncomingMessage["headers"][] = [];
-    const waiting: ServerResponse[] = [];
-    respond = (request, response) => {
-      seen.push(request.headers);
-      waiting.push(response);
-    };
     const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
     const headers = {
       "content-type": "application/json",
       traceparent: `00-${traceId}-00f067aa0ba902b7-01`,
       "x-correlation-id": "shop-1",
     };
-    const send = () => call("/api/v1/price", { method: "POST", body: '{"product_id":"shared"}', headers });
-    const before = await countLookups();
-    const requests = Array.from({ length: 200 }, send);
-    // On a machine so busy that Redis does not answer in 250 ms, the request that met that asks on its own, as it must.
-    let alone = 0;
-    await expect
-      .poll(
-        async () => {
-          const { miss, away } = await countLookups();
-          alone = away - before.away;
-          return miss - before.miss + alone;
-        },
-        { timeout: 8_000 },
-      )
-      .toBe(200);
-    await expect.poll(() => seen.length).toBe(1 + alone);
-    for (const response of waiting) response.writeHead(200, { "content-type": "application/json" }).end("{}");
-    const answers = await Promise.all(requests);
+    const { calls, answers } = await missTogether(
+      200,
+      (round) => call("/api/v1/price", { method: "POST", body: `{"product_id":"shared-${round}"}`, headers }),
+      (_, response) => void response.writeHead(200, { "content-type": "application/json" }).end("{}"),
+    );
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
-    expect(seen.length).toBe(1 + alone);
-    expect(seen[0]?.traceparent).toContain(traceId);
-    expect(seen[0]?.["x-correlation-id"]).toBe("shop-1");
-    expect(seen[0]?.authorization).toBeUndefined();
+    expect(calls.length).toBe(1);
+    expect(calls[0]?.headers.traceparent).toContain(traceId);
+    expect(calls[0]?.headers["x-correlation-id"]).toBe("shop-1");
+    expect(calls[0]?.headers.authorization).toBeUndefined();
     expect(answers[0]?.headers.get("x-correlation-id")).toBe("shop-1");
   });
 
   it("tells each of equal requests in flight the id of its own trace, when the answer is a problem", async () => {
     const problem = { code: "not_found", traceId: "0".repeat(31).concat("1") };
-    const waiting: ServerResponse[] = [];
-    respond = (_, response) => void waiting.push(response);
-    const before = await countLookups();
-    const requests = Array.from({ length: 20 }, () => post("/api/v1/price", { product_id: "shared-nope" }));
-    const asked = async () => {
-      const { miss, away } = await countLookups();
-      return miss - before.miss + away - before.away;
-    };
-    await expect.poll(asked, { timeout: 8_000 }).toBe(20);
-    await expect.poll(() => waiting.length).toBeGreaterThan(0);
     const type = { "content-type": "application/problem+json" };
-    for (const response of waiting) response.writeHead(404, type).end(JSON.stringify(problem));
-    for (const answer of await Promise.all(requests)) {
+    const { calls, answers } = await missTogether(
+      20,
+      (round) => post("/api/v1/price", { product_id: `shared-nope-${round}` }),
+      (_, response) => void response.writeHead(404, type).end(JSON.stringify(problem)),
+    );
+    expect(calls.length).toBe(1);
+    for (const answer of answers) {
       const { traceId } = (await answer.json()) as { traceId: string };
       expect([answer.status, answer.headers.get("traceparent")?.split("-")[1]]).toEqual([404, traceId]);
     }
@@ -327,43 +348,29 @@ describe("POST /api/v1/price", () => {
 });
 
 describe("misses of different prices", () => {
-  const bodies: Asked[] = [];
   type Asked = { context: { product_id: string }; ticket: string; traceId: string }[];
 
-  /** Holds every call until told; answers those for many by `answer`, those for one with `{}`. */
-  function holdCalls(answer: (asked: Asked, response: ServerResponse) => void): { calls: () => number; go(): void } {
-    bodies.length = 0;
-    let calls = 0;
-    const gate = Promise.withResolvers<void>();
-    respond = async (request, response) => {
-      calls += 1;
-      const text = Buffer.concat(await request.toArray()).toString();
-      await gate.promise;
-      if (request.url === "/api/v1/price") {
-        response.writeHead(200, { "content-type": "application/json" }).end("{}");
-        return;
-      }
-      expect([request.method, request.url]).toEqual(["POST", "/internal/v1/prices"]);
-      const asked = JSON.parse(text) as Asked;
-      bodies.push(asked);
-      answer(asked, response);
-    };
-    return { calls: () => calls, go: gate.resolve };
-  }
-
-  /** Asks for many prices; none is answered before all have missed. */
-  async function askMany(count: number, held: { go(): void }, name: string): Promise<Response[]> {
-    const { miss: before } = await countLookups();
-    const requests = Array.from({ length: count }, (_, index) =>
-      post("/api/v1/price", { product_id: `${name}-${index}` }),
+  /** Asks for the prices of `<name>-0` …; what pricing is asked for many is answered by `answer`, for one with `{}`. */
+  async function askMany(count: number, name: string, answer: (asked: Asked, response: ServerResponse) => void) {
+    const nameOf = (round: number, index: number) => `${name} ${round}-${index}`;
+    const isOne = ({ url }: Call) => url === "/api/v1/price";
+    const { round, calls, answers } = await missTogether(
+      count,
+      (...which) => post("/api/v1/price", { product_id: nameOf(...which) }),
+      (call, response) => {
+        if (isOne(call)) response.writeHead(200, { "content-type": "application/json" }).end("{}");
+        else answer(JSON.parse(call.body) as Asked, response);
+      },
     );
-    await expect.poll(async () => (await countLookups()).miss - before, { timeout: 20_000 }).toBe(count);
-    held.go();
-    return Promise.all(requests);
+    const forMany = calls.filter((call) => !isOne(call));
+    for (const { method, url } of forMany) expect([method, url]).toEqual(["POST", "/internal/v1/prices"]);
+    const misses = forMany.flatMap(({ body }) => JSON.parse(body) as Asked);
+    const gathered = new Map(misses.map(({ context, ...miss }) => [context.product_id, miss]));
+    return { calls, answers, gathered, productIdOf: (index: number) => nameOf(round, index) };
   }
 
   it("go together; each gets its own answer, problems and their ids too", async () => {
-    const held = holdCalls((asked, response) => {
+    const { calls, answers, gathered, productIdOf } = await askMany(60, "many", (asked, response) => {
       const lines = asked.map(({ context, traceId }) => {
         const nth = Number(context.product_id.split("-")[1]);
         if (nth % 3 === 0) return `404 - {"code":"not_found","traceId":"${traceId}"}\n`;
@@ -372,23 +379,21 @@ describe("misses of different prices", () => {
       });
       response.end(lines.join(""));
     });
-    const answers = await askMany(60, held, "many");
-    expect(held.calls()).toBeLessThan(30);
-    const gathered = new Map(bodies.flat().map(({ context, ...asked }) => [context.product_id, asked]));
+    expect(calls.length).toBeLessThan(30);
     expect(gathered.size).toBeGreaterThan(30);
     for (const [index, answer] of answers.entries()) {
-      const asked = gathered.get(`many-${index}`);
-      if (asked === undefined) continue;
-      expect(asked.ticket).toMatch(/^[0-9a-f]{16}:/);
-      expect(answer.headers.get("traceparent")).toContain(asked.traceId);
+      const miss = gathered.get(productIdOf(index));
+      if (miss === undefined) continue;
+      expect(miss.ticket).toMatch(/^[0-9a-f]{16}:/);
+      expect(answer.headers.get("traceparent")).toContain(miss.traceId);
       const found = [answer.status, answer.headers.get("content-type"), answer.headers.get("retry-after")];
       const body = await answer.json();
-      const { traceId } = asked;
+      const { traceId } = miss;
       if (index % 3 === 0) {
         expect([...found, body]).toEqual([404, "application/problem+json", null, { code: "not_found", traceId }]);
       } else if (index % 3 === 1) {
         expect([...found, body]).toEqual([503, "application/problem+json", "7", { code: "unavailable", traceId }]);
-      } else expect([...found, body]).toEqual([200, "application/json", null, { product_id: `many-${index}` }]);
+      } else expect([...found, body]).toEqual([200, "application/json", null, { product_id: productIdOf(index) }]);
     }
   });
 
@@ -397,12 +402,10 @@ describe("misses of different prices", () => {
     ["is of too few", (asked, response) => void response.end("200 - {}\n".repeat(asked.length - 1))],
     ["is no answer", (_, response) => void response.writeHead(500).end("{}")],
   ])("are a 503 with Retry-After each when the answer %s", async (name, answer) => {
-    const held = holdCalls(answer);
-    const answers = await askMany(20, held, name);
-    const gathered = new Set(bodies.flat().map(({ context }) => context.product_id));
+    const { answers, gathered, productIdOf } = await askMany(20, name, answer);
     expect(gathered.size).toBeGreaterThan(5);
     for (const [index, { status, headers }] of answers.entries()) {
-      const isGathered = gathered.has(`${name}-${index}`);
+      const isGathered = gathered.has(productIdOf(index));
       expect([status, headers.get("retry-after")]).toEqual(isGathered ? [503, "1"] : [200, null]);
     }
   });
