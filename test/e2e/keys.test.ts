@@ -90,15 +90,20 @@ it("refuses a revoked key at every gateway in less than 2 s, cached prices inclu
 
   expect((await engine.client.call("DELETE", `/api/v1/keys/${keyId}`)).status).toBe(204);
   const revokedMs = performance.now();
-  let lastSeenMs = revokedMs;
+  // When the last request was sent that was served, and when no more such answers came: on a busy machine an answer takes long.
+  let lastServedMs = revokedMs;
+  let quietSinceMs = revokedMs;
+  const send = async () => ({ sentMs: performance.now(), ...(await read()) });
   await eventually(
     async () => {
-      const answers = await Promise.all(Array.from({ length: 40 }, read));
-      if (answers.some(({ status }) => status === 200)) lastSeenMs = performance.now();
+      const answers = await Promise.all(Array.from({ length: 40 }, send));
+      const served = answers.filter(({ status }) => status === 200);
+      if (served.length > 0) quietSinceMs = performance.now();
+      lastServedMs = Math.max(lastServedMs, ...served.map(({ sentMs }) => sentMs));
       // Gone for good: for longer than any gateway may remember.
-      return performance.now() - lastSeenMs > 2_500;
+      return performance.now() - quietSinceMs > 2_500;
     },
     { timeoutMs: 60_000, intervalMs: 50 },
   );
-  expect(lastSeenMs - revokedMs).toBeLessThan(2_000);
+  expect(lastServedMs - revokedMs).toBeLessThan(2_000);
 });

@@ -31,14 +31,18 @@ it("takes a policy over in less than 2 s, at every replica, without a restart", 
 
   await engine.edit((text) => text.replace('"0.95"', '"0.50"'));
   const editedMs = performance.now();
+  // When the last request was sent that got an old price, and when no more such answers came: on a busy machine an answer takes long.
   let lastOldMs = editedMs;
+  let quietSinceMs = editedMs;
+  const ask = async () => ({ sentMs: performance.now(), ...(await client.price("seat", asMember)) });
   await eventually(
     async () => {
       // Over more connections than one gateway would have.
-      const prices = await Promise.all(Array.from({ length: 20 }, () => client.price("seat", asMember)));
+      const prices = await Promise.all(Array.from({ length: 20 }, ask));
       const old = prices.filter(({ final_price }) => final_price !== "5.00");
-      if (old.length > 0) lastOldMs = performance.now();
-      return old.length === 0 && performance.now() - lastOldMs > 1_000;
+      if (old.length > 0) quietSinceMs = performance.now();
+      lastOldMs = Math.max(lastOldMs, ...old.map(({ sentMs }) => sentMs));
+      return old.length === 0 && performance.now() - quietSinceMs > 1_000;
     },
     { timeoutMs: 60_000, intervalMs: 20 },
   );

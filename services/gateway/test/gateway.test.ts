@@ -160,8 +160,16 @@ describe("keys", () => {
     expect((await call(`/api/v1/keys/${key_id}`, { method: "DELETE" })).status).toBe(204);
     const revokedMs = performance.now();
     expect((await call("/api/v1/tasks/x", { key })).status).toBe(401);
-    await expect.poll(async () => (await call("/api/v1/tasks/x", { key }, other)).status, { timeout: 5_000 }).toBe(401);
-    expect(performance.now() - revokedMs).toBeLessThan(2_000);
+    // When the last request was sent that was not refused: how long its answer takes on a busy machine is no part of the promise.
+    let lastUsedMs = revokedMs;
+    const useAtOther = async (): Promise<number | undefined> => {
+      const sentMs = performance.now();
+      const answer = await call("/api/v1/tasks/x", { key }, other).catch(() => undefined);
+      if (answer?.status !== 401) lastUsedMs = sentMs;
+      return answer?.status;
+    };
+    await expect.poll(useAtOther, { timeout: 20_000 }).toBe(401);
+    expect(lastUsedMs - revokedMs).toBeLessThan(2_000);
     expect((await call(`/api/v1/keys/${key_id}`, { method: "DELETE" })).status).toBe(404);
     expect((await call("/api/v1/keys/nope", { method: "DELETE" })).status).toBe(404);
     expect((await call(`/api/v1/keys/${"k".repeat(256)}`, { method: "DELETE" })).status).toBe(400);
