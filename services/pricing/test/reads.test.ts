@@ -6,6 +6,7 @@ import {
   historyResponse,
   policySchema,
   priceBatchResponse,
+  priceRequest,
   priceResponse,
 } from "@pricing-engine/contracts";
 import {
@@ -146,6 +147,17 @@ describe("a price", () => {
       Array.from({ length: 200 }, async () => (await send("/api/v1/price", { product_id: "seat" })).text()),
     );
     expect(new Set(bodies).size).toBe(1);
+    expect(opened.settingsRead).toBe(1);
+  });
+
+  it("is not computed again for one that missed with the others and comes a moment later", async () => {
+    await service.putProduct("seat", product());
+    const context = priceRequest.parse({ product_id: "seat" });
+    const looked = await cache.lookup(context);
+    if (looked.outcome !== "miss") throw new Error("nothing was kept yet");
+    opened.settingsRead = 0;
+    const first = await getPrice(context, encodeTicket(looked.ticket));
+    expect(await getPrice(context, encodeTicket(looked.ticket))).toEqual(first);
     expect(opened.settingsRead).toBe(1);
   });
 
