@@ -9,6 +9,7 @@ let engine: Engine;
 beforeAll(async () => {
   engine = await startEngine({
     replicas: { gateway: 2 },
+    telemetry: { logLevel: "debug" },
     pricing: {
       signals: { ttl: { demand: "0s", competitor_price: "0s", stock: "0s", cost: "0s" } },
       policy: {
@@ -33,14 +34,53 @@ async function countComputations(): Promise<number> {
   return readMetric(api, "pricing_engine_quotes_total");
 }
 
-it("answers from the database, then from the cache, and moves with an event", async () => {
+/** Price requests that the gateways have looked up in the cache. */
+async function countLookups(): Promise<number> {
+  const gateways = engine.processes("gateway");
+  const counts = await Promise.all(
+    gateways.map((each) => readMetric(each, "pricing_engine_price_cache_lookups_total")),
+  );
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+/** How often a process has said that Redis did not answer what the price cache asked. */
+function countAway(): number {
+  const processes = [...engine.processes("gateway"), ...engine.processes("pricing-api")];
+  const lines = processes.flatMap((each) => each.output().split("\n"));
+  return lines.filter((line) => line.includes('"msg":"price cache"') && line.includes("redis_unavailable")).length;
+}
+
+/**
+ * Shows something of a product that nobody has asked for. On a machine so busy that Redis does not answer in 250 ms, prices are right but
+ * not kept, nor computed once for all: when a process has said so, what failed is shown of another product.
+ */
+async function ofNewProduct(name: string, show: (productId: string) => Promise<void>): Promise<void> {
+  for (let round = 1; ; round += 1) {
+    const before = countAway();
+    try {
+      return await show(`${name}-${round}`);
+    } catch (error) {
+      // A line may come a moment after the answer.
+      await eventually(() => countAway() > before, { timeoutMs: 5_000 }).catch(() => {
+        throw error;
+      });
+    }
+  }
+}
+
+it("answers from the database, then from the cache", () =>
+  ofNewProduct("kept", async (productId) => {
+    const { client } = engine;
+    await client.put(productId);
+    const first = await client.price(productId);
+    expect(first).toMatchObject({ final_price: "10.00", base_price: "10.00", discount_rate: 0, source: "database" });
+    expect(await client.price(productId)).toEqual({ ...first, source: "cache" });
+  }));
+
+it("moves with an event", async () => {
   const { client } = engine;
   await client.put("seat");
-  const first = await client.price("seat");
-  expect(first).toMatchObject({ final_price: "10.00", base_price: "10.00", discount_rate: 0, source: "database" });
-  const second = await client.price("seat");
-  expect(second).toEqual({ ...first, source: "cache" });
-
+  expect((await client.price("seat")).final_price).toBe("10.00");
   const taskId = await client.publish({ type: "demand", product_id: "seat", demand: 1.5 });
   expect(await client.taskEnd(taskId)).toMatchObject({
     status: "succeeded",
@@ -61,52 +101,66 @@ it("answers from the database, then from the cache, and moves with an event", as
   expect(history.lowest_30d).toBe("10.00");
 });
 
-it("computes once for 200 that miss at the same time, whatever gateway they come through", async () => {
-  await engine.client.put("popular");
-  // From here on the cache knows the product's sequence, which comes a moment after the write: who has seen less must
-  // not be answered together with who has seen more.
-  await engine.client.price("popular", { quantity: 2 });
-  const before = await countComputations();
-  const answers = await Promise.all(Array.from({ length: 200 }, () => engine.client.price("popular")));
-  expect(new Set(answers.map(({ decision_id }) => decision_id)).size).toBe(1);
-  expect(await countComputations()).toBe(before + 1);
-});
+it("computes once for 200 that miss at the same time, whatever gateway they come through", () =>
+  ofNewProduct("popular", async (productId) => {
+    const { client, sql } = engine;
+    await client.put(productId);
+    // From here on the cache knows the product's sequence, which comes a moment after the write: who has seen less must
+    // not be answered together with who has seen more. And every gateway has a connection to pricing.
+    await Promise.all(Array.from({ length: 20 }, (_, index) => client.price(productId, { quantity: index + 2 })));
+    const computed = await countComputations();
+    const lookedUp = await countLookups();
+    let asking = Promise.resolve<PriceResponse[]>([]);
+    // What is computed waits until all have missed, or for most of pricing's patience with Postgres: on a busy machine one gateway may
+    // come so late that the first one's price is no longer at hand.
+    await sql.begin(async (tx) => {
+      await tx`lock table pricing.products`;
+      asking = Promise.all(Array.from({ length: 200 }, () => client.price(productId)));
+      asking.catch(() => undefined);
+      const haveMissed = async () => (await countLookups()) === lookedUp + 200;
+      await eventually(haveMissed, { timeoutMs: 3_000 }).catch(() => undefined);
+    });
+    const answers = await asking;
+    expect(new Set(answers.map(({ decision_id }) => decision_id)).size).toBe(1);
+    expect(await countComputations()).toBe(computed + 1);
+  }));
 
-it("keeps apart what a price depends on: member and guest, quantity, place, segment and currency", async () => {
-  const { client } = engine;
-  const validity = { min_quantity: 1, priority: 0 };
-  await client.put("apart", {
-    list_prices: [
-      { currency: "USD", price: "12.00", ...validity },
-      { currency: "EUR", price: "8.00", segment: "business", ...validity },
-    ],
-  });
-  const contexts: [Record<string, unknown>, string, string][] = [
-    [{}, "10.00", "EUR"],
-    [{ is_prime_member: true }, "9.50", "EUR"],
-    [{ quantity: 10 }, "9.00", "EUR"],
-    [{ quantity: 10, is_prime_member: true }, "8.55", "EUR"],
-    [{ user_location: "FR" }, "11.00", "EUR"],
-    [{ segment: "business" }, "8.00", "EUR"],
-    [{ currency: "USD" }, "12.00", "USD"],
-  ];
-  // The first round fills the cache, each entry beside the others; the second one must not find a neighbour's.
-  for (const source of ["database", "cache"]) {
-    for (const [context, finalPrice, currency] of contexts) {
-      const price = await client.price("apart", context);
-      expect([context, price.final_price, price.currency, price.source]).toEqual([
-        context,
-        finalPrice,
-        currency,
-        source,
-      ]);
+it("keeps apart what a price depends on: member and guest, quantity, place, segment and currency", () =>
+  ofNewProduct("apart", async (productId) => {
+    const { client } = engine;
+    const validity = { min_quantity: 1, priority: 0 };
+    await client.put(productId, {
+      list_prices: [
+        { currency: "USD", price: "12.00", ...validity },
+        { currency: "EUR", price: "8.00", segment: "business", ...validity },
+      ],
+    });
+    const contexts: [Record<string, unknown>, string, string][] = [
+      [{}, "10.00", "EUR"],
+      [{ is_prime_member: true }, "9.50", "EUR"],
+      [{ quantity: 10 }, "9.00", "EUR"],
+      [{ quantity: 10, is_prime_member: true }, "8.55", "EUR"],
+      [{ user_location: "FR" }, "11.00", "EUR"],
+      [{ segment: "business" }, "8.00", "EUR"],
+      [{ currency: "USD" }, "12.00", "USD"],
+    ];
+    // The first round fills the cache, each entry beside the others; the second one must not find a neighbour's.
+    for (const source of ["database", "cache"]) {
+      for (const [context, finalPrice, currency] of contexts) {
+        const price = await client.price(productId, context);
+        expect([context, price.final_price, price.currency, price.source]).toEqual([
+          context,
+          finalPrice,
+          currency,
+          source,
+        ]);
+      }
     }
-  }
-  // Said in other words, it is the same question.
-  expect((await client.price("apart", { is_prime_member: false, quantity: 1 })).source).toBe("cache");
-  const refused = await client.call("POST", "/api/v1/price", { json: { product_id: "apart", currency: "GBP" } });
-  expect([refused.status, refused.body]).toMatchObject([422, { code: "currency_not_sold" }]);
-});
+    // Said in other words, it is the same question.
+    expect((await client.price(productId, { is_prime_member: false, quantity: 1 })).source).toBe("cache");
+    const refused = await client.call("POST", "/api/v1/price", { json: { product_id: productId, currency: "GBP" } });
+    expect([refused.status, refused.body]).toMatchObject([422, { code: "currency_not_sold" }]);
+  }));
 
 it("answers a batch in order, each item for itself", async () => {
   await engine.client.put("in-batch");
