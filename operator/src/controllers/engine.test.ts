@@ -293,6 +293,32 @@ test("verdicts on processors are live settings, status and a condition as soon a
   expect(statuses.some((status) => status.route === "fallback")).toBe(true);
 });
 
+test("an engine that is closed in its first pass starts neither prober nor scaling", async () => {
+  const memory = makeMemoryRuntime();
+  const [reached, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const { applyWorkloads, currentReplicas } = memory.runtime;
+  memory.runtime.applyWorkloads = async (workloads) => {
+    reached.resolve();
+    await held.promise;
+    await applyWorkloads(workloads);
+  };
+  const asked: string[] = [];
+  memory.runtime.probeProcessor = async ({ name }) => {
+    asked.push(name);
+    return { kind: "too_soon" };
+  };
+  memory.runtime.currentReplicas = (role) => {
+    asked.push(role);
+    return currentReplicas(role);
+  };
+  const { engine } = start(memory, undefined, example);
+  await reached.promise;
+  const closed = engine.close();
+  held.resolve();
+  await closed;
+  expect(asked).toEqual([]);
+});
+
 test("processors are not probed without the payment section, nor while the loop is paused", async () => {
   const paused = example.replace(
     "name: shop",

@@ -136,10 +136,13 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
         workloadsProblem = undefined;
       }
     }
-    // Not before the processes: simulated processors are among them.
-    if (workloadsApplied) failover.apply(current.failover);
-    // Not before the topics: a group cannot be measured without them.
-    if (workloadsApplied) scaling.apply(current);
+    // Closed meanwhile, nobody would end them.
+    if (workloadsApplied && !stopping.signal.aborted) {
+      // Not before the processes: simulated processors are among them.
+      failover.apply(current.failover);
+      // Not before the topics: a group cannot be measured without them.
+      scaling.apply(current);
+    }
     if (current.workloads.some(({ role }) => role === "ingest-api")) {
       // What was last known stays while nobody can be asked.
       sources = await runtime.readSources().catch(() => sources);
