@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Condition, WorkerStatus } from "../api/status.ts";
+import type { Condition, ProcessorStatus, WorkerStatus } from "../api/status.ts";
 import { type ConditionFacts, deriveConditions, isReady } from "./conditions.ts";
 
 const done = { state: "done", message: "done" } as const;
@@ -94,5 +94,37 @@ describe("conditions", () => {
     expect(isReady(conditions)).toBe(true);
     if (expected === undefined) expect(find(conditions, "ScalingActive")).toBeUndefined();
     else expect(find(conditions, "ScalingActive")).toMatchObject(expected);
+  });
+
+  const is = (name: string, state: ProcessorStatus["state"]): ProcessorStatus => ({
+    name,
+    state,
+    latency: "5ms",
+    since: at,
+  });
+  test.each([
+    [["Healthy", "Healthy"], [], "True", "AllHealthy", "default is Healthy, fallback is Healthy; route: default"],
+    [["Unknown", "Healthy"], [], "Unknown", "NotProbed", "default is Unknown, fallback is Healthy; route: default"],
+    [
+      ["Unknown", "Healthy"],
+      ["default"],
+      "Unknown",
+      "VerdictExpired",
+      "default is Unknown (nothing was heard for maxVerdictAge), fallback is Healthy; route: default",
+    ],
+    // What is known to be down is said first.
+    [
+      ["Unknown", "Down"],
+      ["default"],
+      "False",
+      "ProcessorDown",
+      "default is Unknown (nothing was heard for maxVerdictAge), fallback is Down; route: default",
+    ],
+  ] as const)("processors that are %j, of which %j grew too old, are no part of Ready", (states, expired, ...said) => {
+    const [status, reason, message] = said;
+    const processors = [is("default", states[0]), is("fallback", states[1])];
+    const conditions = deriveConditions({ ...good, processors, expired, route: "default" }, [], at);
+    expect(isReady(conditions)).toBe(true);
+    expect(find(conditions, "ProcessorsHealthy")).toMatchObject({ status, reason, message });
   });
 });

@@ -37,6 +37,8 @@ export interface ConditionFacts {
   readonly refusal?: string | Problem | undefined;
   /** With the payment section. */
   readonly processors?: readonly ProcessorStatus[] | undefined;
+  /** Names of those whose last verdict is too old to count. */
+  readonly expired?: readonly string[] | undefined;
   readonly route?: Route | undefined;
 }
 
@@ -103,7 +105,7 @@ export function deriveConditions(
     ...parts,
     // Not parts of Ready: what is there works, and payments are taken all the same, and wait.
     ...(facts.scaling === undefined ? [] : [scalingCondition(facts.scaling)]),
-    ...(facts.processors === undefined ? [] : [processorsCondition(facts.processors, facts.route)]),
+    ...(facts.processors === undefined ? [] : [processorsCondition(facts.processors, facts)]),
   ];
   return drafts.map((draft) => {
     const before = previous.find((condition) => condition.type === draft.type);
@@ -136,14 +138,20 @@ function explain(parts: readonly Draft[]): string {
   return [...new Set(parts.map((part) => part.message))].join("; ");
 }
 
-function processorsCondition(processors: readonly ProcessorStatus[], route: Route | undefined): Draft {
+function processorsCondition(
+  processors: readonly ProcessorStatus[],
+  { expired = [], route }: Pick<ConditionFacts, "expired" | "route">,
+): Draft {
   const type = "ProcessorsHealthy";
-  const message = `${processors.map(({ name, state }) => `${name} is ${state}`).join(", ")}; route: ${route}`;
+  const describe = ({ name, state }: ProcessorStatus) =>
+    `${name} is ${state}${expired.includes(name) ? " (nothing was heard for maxVerdictAge)" : ""}`;
+  const message = `${processors.map(describe).join(", ")}; route: ${route}`;
   if (processors.some(({ state }) => state === "Down" || state === "Degraded")) {
     return { type, status: "False", reason: "ProcessorDown", message };
   }
-  if (processors.some(({ state }) => state === "Unknown"))
-    return { type, status: "Unknown", reason: "NotProbed", message };
+  if (processors.some(({ state }) => state === "Unknown")) {
+    return { type, status: "Unknown", reason: expired.length > 0 ? "VerdictExpired" : "NotProbed", message };
+  }
   return { type, status: "True", reason: "AllHealthy", message };
 }
 

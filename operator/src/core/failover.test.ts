@@ -1,6 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { judge, type ProbeResult, unknownVerdict, type Verdict } from "./failover.ts";
+import {
+  atAge,
+  judge,
+  type ProbeResult,
+  type ProcessorState,
+  routeOf,
+  unknownVerdict,
+  type Verdict,
+} from "./failover.ts";
 
 const settings = { failureThreshold: 3, recoveryThreshold: 2 };
 const good: ProbeResult = { kind: "answer", failing: false, minResponseTimeMs: 5 };
@@ -42,5 +50,94 @@ describe("judge", () => {
         if (telling.length > 2 && telling.slice(-3).every((probe) => probe === silent)) expect(state).toBe("Down");
       }),
     );
+  });
+});
+
+describe("a verdict's age", () => {
+  const maxVerdictAgeMs = 30_000;
+  const healthy = run([good]);
+  const down = run([good, failing]);
+  /** What is judged after it grew too old. */
+  const late = (verdict: Verdict, ...probes: ProbeResult[]) =>
+    probes.reduce(
+      (known, probe, nth) => judge(known, probe, settings, 100_000 + nth * 5000),
+      atAge(verdict, maxVerdictAgeMs + 1, maxVerdictAgeMs),
+    );
+
+  it.each([
+    [0, "Healthy"],
+    [5000, "Healthy"],
+    [maxVerdictAgeMs, "Healthy"],
+    [maxVerdictAgeMs + 1, "Unknown"],
+    [Number.POSITIVE_INFINITY, "Unknown"],
+  ])("of %i ms leaves it %s", (ageMs, state) => {
+    expect(atAge(healthy, ageMs, maxVerdictAgeMs).state).toBe(state);
+  });
+
+  it("says since when nothing is known, however late one looks", () => {
+    const seen = atAge(down, maxVerdictAgeMs + 1, maxVerdictAgeMs);
+    expect(seen).toMatchObject({ state: "Unknown", sinceMs: 40_000, minResponseTimeMs: 0, isExpired: true });
+    expect(atAge(down, 9_000_000, maxVerdictAgeMs)).toEqual(seen);
+    expect(atAge(seen, 9_000_000, maxVerdictAgeMs)).toEqual(seen);
+  });
+
+  it("is no reason for what was never known", () => {
+    const never = unknownVerdict(7);
+    expect(atAge(never, 9_000_000, maxVerdictAgeMs)).toBe(never);
+  });
+
+  it.each([
+    ["Healthy, a good answer", healthy, [good], "Healthy"],
+    ["Healthy, one that says failing", healthy, [failing], "Down"],
+    ["Healthy, a silence", healthy, [silent], "Unknown"],
+    ["Healthy, three silences", healthy, [silent, silent, silent], "Down"],
+    // Nothing that still counts says that it is down.
+    ["Down, a good answer", down, [good], "Healthy"],
+    ["Down, one that says failing", down, [failing], "Down"],
+    ["Down, a silence", down, [silent], "Unknown"],
+    ["too soon is no answer", down, [soon, soon], "Unknown"],
+  ] as const)("comes back with what is heard next: %s", (_name, before, probes, state) => {
+    const after = late(before, ...probes);
+    expect(after).toMatchObject({ state, isExpired: state === "Unknown" });
+  });
+
+  it("does not keep silences from adding up, however far apart", () => {
+    const last = [silent, silent, silent].reduce(
+      (verdict, probe, nth) => judge(atAge(verdict, 60_000, maxVerdictAgeMs), probe, settings, nth * 60_000),
+      healthy,
+    );
+    expect(last.state).toBe("Down");
+  });
+
+  it("changes nothing while something is heard in time", () => {
+    const probe = fc.constantFrom(good, failing, silent);
+    const gap = fc.integer({ min: 0, max: maxVerdictAgeMs });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(probe, gap), { maxLength: 60 }), (series) => {
+        let [nowMs, plain, seen] = [0, unknownVerdict(0), unknownVerdict(0)];
+        for (const [result, gapMs] of series) {
+          nowMs += gapMs;
+          plain = judge(plain, result, settings, nowMs);
+          seen = judge(atAge(seen, gapMs, maxVerdictAgeMs), result, settings, nowMs);
+          expect(seen).toEqual(plain);
+        }
+      }),
+    );
+  });
+});
+
+describe("the route", () => {
+  it.each([
+    ["Healthy", "Healthy", "default"],
+    ["Degraded", "Healthy", "default"],
+    ["Unknown", "Healthy", "default"],
+    ["Unknown", "Down", "default"],
+    ["Unknown", "Unknown", "default"],
+    ["Down", "Healthy", "fallback"],
+    ["Down", "Unknown", "fallback"],
+    ["Down", "Down", "hold"],
+  ] as const)("with default %s and fallback %s is %s: what is unknown is tried", (cheap, fallback, route) => {
+    const is = (state: ProcessorState) => ({ ...unknownVerdict(0), state });
+    expect(routeOf({ default: is(cheap), fallback: is(fallback) })).toBe(route);
   });
 });

@@ -27,10 +27,11 @@ function planProcessors({ spec }: PricingEngine): readonly ProcessorPlan[] {
 export function planFailover(resource: PricingEngine): FailoverPlan | undefined {
   const { metadata, spec } = resource;
   if (spec.payment === undefined) return undefined;
-  const { failureThreshold, probeInterval, recoveryThreshold } = spec.payment.failover;
+  const { failureThreshold, maxVerdictAge, probeInterval, recoveryThreshold } = spec.payment.failover;
   return {
     processors: planProcessors(resource),
     probeIntervalMs: probeInterval.ms,
+    maxVerdictAgeMs: maxVerdictAge.ms,
     failureThreshold,
     recoveryThreshold,
     paused: [pausedAnnotation, pausedFailoverAnnotation].some((name) => metadata.annotations[name] === "true"),

@@ -86,6 +86,7 @@ export interface ProcessorPlan {
 export interface FailoverPlan extends FailoverSettings {
   readonly processors: readonly ProcessorPlan[];
   readonly probeIntervalMs: number;
+  readonly maxVerdictAgeMs: number;
   readonly paused: boolean;
 }
 
