@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { EngineSettings } from "@pricing-engine/contracts";
 import { eventually } from "@pricing-engine/testkit";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { parseResource } from "../api/parse.ts";
 import type { EngineStatus } from "../api/status.ts";
 import type { ProbeResult } from "../core/failover.ts";
@@ -73,13 +73,16 @@ function makeMemoryRuntime() {
 }
 
 let engine: Engine | undefined;
-afterEach(() => engine?.close());
+afterEach(async () => {
+  await engine?.close();
+  vi.useRealTimers();
+});
 
 function start(
   memory: ReturnType<typeof makeMemoryRuntime>,
   now = () => new Date(),
   text = shop,
-  more: Pick<EngineDeps, "previous"> = {},
+  more: Pick<EngineDeps, "passEveryMs" | "previous"> = {},
 ) {
   const statuses: EngineStatus[] = [];
   engine = makeEngine(parse(text), {
@@ -291,6 +294,33 @@ test("verdicts on processors are live settings, status and a condition as soon a
   expect(conditions.find(({ type }) => type === "ProcessorsHealthy")).toMatchObject({ status: "False" });
   expect(isTrue(engine.status(), "Ready")).toBe(true);
   expect(statuses.some((status) => status.route === "fallback")).toBe(true);
+});
+
+test("a verdict that nobody renews ends in the status by itself, with the route that workers then take, and is not told to them", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  const memory = makeMemoryRuntime();
+  let nextProbe: ProbeResult = { kind: "answer", failing: true, minResponseTimeMs: 5 };
+  memory.runtime.probeProcessor = async () => nextProbe;
+  // No pass comes to its help.
+  const { statuses } = start(memory, undefined, example, { passEveryMs: 3_600_000 });
+  const last = () => {
+    const { conditions, processors, route } = statuses.at(-1) ?? {};
+    const { reason, status } = conditions?.find(({ type }) => type === "ProcessorsHealthy") ?? {};
+    return [route, processors?.map(({ latency, state }) => `${state} ${latency}`), `${status} ${reason}`];
+  };
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(last()).toEqual(["hold", ["Down 5ms", "Down 5ms"], "False ProcessorDown"]);
+  nextProbe = { kind: "too_soon" };
+  const written = memory.written.length;
+  await vi.advanceTimersByTimeAsync(29_000);
+  expect(last()).toEqual(["hold", ["Down 5ms", "Down 5ms"], "False ProcessorDown"]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(last()).toEqual(["default", ["Unknown 0ms", "Unknown 0ms"], "Unknown VerdictExpired"]);
+  expect(memory.written).toHaveLength(written);
+  nextProbe = { kind: "answer", failing: false, minResponseTimeMs: 7 };
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(last()).toEqual(["default", ["Healthy 7ms", "Healthy 7ms"], "True AllHealthy"]);
+  expect(memory.written.at(-1)?.payment.verdicts.default).toMatchObject({ state: "Healthy" });
 });
 
 test("an engine that is closed in its first pass starts neither prober nor scaling", async () => {

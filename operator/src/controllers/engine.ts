@@ -13,7 +13,7 @@ import { withSpan } from "@pricing-engine/chassis/telemetry";
 import type { PricingEngine } from "../api/resource.ts";
 import type { Condition, EngineStatus, Route, SourceFeedStatus } from "../api/status.ts";
 import { deriveConditions, isReady, type Problem } from "../core/conditions.ts";
-import { routeOf } from "../core/failover.ts";
+import { type ProcessorName, routeOf, type Verdict } from "../core/failover.ts";
 import { type Plan, type PlanContext, plan, type Role } from "../core/plan.ts";
 import type { ScaleDecision } from "../core/scale.ts";
 import { summarize } from "../core/summary.ts";
@@ -22,7 +22,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { makeDecisionJournal } from "./decision-journal.ts";
 import { makeFailover } from "./failover.ts";
 import { makeLiveSettings } from "./live-settings.ts";
-import { dueOf, processorStatuses, scalingFacts, workerStatus } from "./observed.ts";
+import { dueOf, expiredNames, processorStatuses, scalingFacts, workerStatus } from "./observed.ts";
 import { makeScaling, type ScaleInput } from "./scaling.ts";
 import { sleep } from "./sleep.ts";
 import { makeSteps } from "./steps.ts";
@@ -74,17 +74,17 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
   let manualReview: number | undefined;
   let countedAtMs = Number.NEGATIVE_INFINITY;
   const nowMs = () => deps.now().getTime();
+  const monotonicMs = () => performance.now();
   let prunedAtMs = nowMs();
   const steps = makeSteps({ runtime, logger, nowMs, onChange: publish });
   const failover = makeFailover({
     probe: (processor, signal) => runtime.probeProcessor(processor, signal),
     nowMs,
+    monotonicMs,
+    // Workers have seen for themselves how old it is.
+    onExpired: tell,
     onVerdict(name, before, after) {
-      if (before.state !== after.state) {
-        const event = { processor: name, from: before.state, to: after.state, route: route() };
-        logger[after.state === "Healthy" ? "info" : "warn"](event, `processor ${name} is ${after.state}`);
-        publish();
-      }
+      if (before.state !== after.state) tell(name, before, after);
       // Only while the settings of this plan are out: a verdict is advice, never the first thing that is written.
       if (steps.state("settings").state !== "done" || wanted.paused) return;
       writeSettings().catch((error: unknown) => logger.warn({ err: error }, "a verdict was not written"));
@@ -95,17 +95,25 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
     runtime,
     logger,
     route,
-    monotonicMs: () => performance.now(),
+    monotonicMs,
     downWindowMs: deps.scaleDownWindowMs,
     onDecision(role, decision, seen) {
       deps.onDecision?.(role, decision, seen);
       if (journal(role, decision)) publish();
     },
   });
-  const writeSettings = makeLiveSettings({ runtime, plan: () => wanted, verdicts: () => failover.verdicts() });
+  const writeSettings = makeLiveSettings({ runtime, plan: () => wanted, verdicts: () => failover.heard() });
 
   function publish(): void {
     if (isLookedAt) deps.onStatus(status());
+  }
+
+  function tell(processor: ProcessorName, { state: from }: Verdict, { state: to }: Verdict): void {
+    logger[to === "Healthy" ? "info" : "warn"](
+      { processor, from, to, route: route() },
+      `processor ${processor} is ${to}`,
+    );
+    publish();
   }
 
   function route(): Route | undefined {
@@ -181,7 +189,8 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
     const scaled = new Map(wanted.workloads.map(({ role }) => [role, scaling.find(role)]));
     const workers = wanted.workloads.map((workload) => workerStatus(workload, replicas, scaled.get(workload.role)));
     const partitions = steps.partitions();
-    const probed = { processors: processorStatuses(failover.verdicts()), route: route() };
+    const verdicts = failover.verdicts();
+    const probed = { processors: processorStatuses(verdicts), route: verdicts && routeOf(verdicts) };
     const facts = {
       topics: steps.state("topics"),
       schema: steps.state("schema"),
@@ -196,6 +205,7 @@ export function makeEngine(first: PricingEngine, deps: EngineDeps): Engine {
       notImplemented,
       refusal,
       databaseOf: steps.databaseOf(),
+      expired: expiredNames(verdicts),
       ...probed,
     };
     conditions = deriveConditions(facts, conditions, deps.now().toISOString());

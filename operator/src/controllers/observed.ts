@@ -14,6 +14,10 @@ export function processorStatuses(verdicts: Verdicts | undefined): readonly Proc
   });
 }
 
+export function expiredNames(verdicts: Verdicts | undefined): readonly string[] {
+  return Object.entries(verdicts ?? {}).flatMap(([name, { isExpired }]) => (isExpired ? [name] : []));
+}
+
 export function workerStatus(
   { role, replicas: planned }: Pick<Workload, "role" | "replicas">,
   replicas: readonly ReplicaOfRole[],
