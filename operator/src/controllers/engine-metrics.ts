@@ -51,10 +51,12 @@ export function makeEngineMetrics(): EngineMetrics {
   );
   each(
     "pricing_engine_processor_up",
-    "1 unless the probes say that the payment processor is down.",
+    "0 while the probes say that the payment processor is down, 1 while they say that it is not; none while that is unknown.",
     ["processor"],
     ({ processors = [] }) =>
-      processors.map(({ name, state }) => ({ labels: { processor: name }, value: state === "Down" ? 0 : 1 })),
+      processors
+        .filter(({ state }) => state !== "Unknown")
+        .map(({ name, state }) => ({ labels: { processor: name }, value: state === "Down" ? 0 : 1 })),
   );
   each("pricing_engine_workers_desired", "Copies of a role that are wanted.", ["role"], ({ workers }) =>
     workers.map(({ role, desired }) => ({ labels: { role }, value: desired })),
