@@ -79,4 +79,24 @@ describe("traffic", () => {
     advance(3_001);
     expect(traffic.tryRoute()).toMatchObject({ processor: "default" });
   });
+
+  it.each([
+    ["Down", "Healthy", "fallback"],
+    ["Down", "Down", undefined],
+  ] as const)(
+    "goes by a verdict of %s and %s until it is too old, and then tries the default",
+    (cheap, other, route) => {
+      const { traffic, advance } = open();
+      const verdicts = { default: { state: cheap, checkedAtMs: 1 }, fallback: { state: other, checkedAtMs: 1 } };
+      const settings = paymentSettings.parse({ maxVerdictAgeMs: 10_000, routing: { maxHoldMs: 1_000 }, verdicts });
+      traffic.setBacklog({ payments: 1, arrivalPerSecond: 1, oldestAcceptedAtMs: 0 });
+      traffic.setSettings(settings);
+      advance(10_000);
+      expect(traffic.tryRoute()?.processor).toBe(route);
+      // Told again, it grows no younger.
+      traffic.setSettings(settings);
+      advance(1);
+      expect(traffic.tryRoute()?.processor).toBe("default");
+    },
+  );
 });
