@@ -133,6 +133,8 @@ export function makeProducer(options: ProducerOptions): Producer {
         if (own.isHanging || protocolErrorType(error) === undefined) abandon();
         return { error, mayBeWritten: isSent && !wroteNothing(error, countPartitions(topics)) };
       }
+      // Without it nothing could be told of a failure.
+      if (!isSent) throw new Error("this kafkajs does not say when it sends: it is not patched");
       for (const [, records] of topics) for (const record of records) record.resolve();
       return undefined;
     });

@@ -65,7 +65,11 @@ describe("the rows that may be behind what a processor has more", () => {
         values (${id}, 'order', ${new Date(nowMs)}, 0, 100, ${toMs(accepted)}, ${state},
           ${processor}, ${toMs(requested)}, ${toMs(deadline)}, ${attempts}, 1)`;
     }
-    const ports = makeReconcilePorts({ pool, processors: { find: nobody, summary: nobody } });
+    const ports = makeReconcilePorts({
+      pool,
+      processors: { find: nobody, summary: nobody },
+      onSearchFailed: () => undefined,
+    });
     const toNames = (list: { id: string }[]) => list.map(({ id }) => names.get(id));
     const at = (minutes: number, halfMinutes: number) => ({
       fromMs: nowMs + (minutes - halfMinutes) * minuteMs,
@@ -93,7 +97,11 @@ describe("the rows that may be behind what a processor has more", () => {
   });
 
   it("are asked for with any window", async () => {
-    const ports = makeReconcilePorts({ pool, processors: { find: nobody, summary: nobody } });
+    const ports = makeReconcilePorts({
+      pool,
+      processors: { find: nobody, summary: nobody },
+      onSearchFailed: () => undefined,
+    });
     const ever = { fromMs: Date.parse("0000-01-01T00:00:00Z"), toMs: Date.parse("9999-12-31T23:59:59Z") };
     expect((await ports.listUnderWay("default", [ever], 100)).length).toBeGreaterThan(0);
   });

@@ -32,6 +32,36 @@ function openStore() {
 describe("the real store", () => {
   describePaymentStore(async () => ({ store: openStore(), nowMs: Date.now() }));
 
+  it("notes the amount of a client's payment under the id of an order's charge", async () => {
+    const store = openStore();
+    const [fence] = await store.claim([1], "a");
+    if (fence === undefined) throw new Error("not claimed");
+    const nowMs = Date.now();
+    const id = crypto.randomUUID();
+    const intentOf = (source: "api" | "order", amountMinor: number) => ({
+      change: firstIntent(
+        {
+          source,
+          id,
+          createdAtMs: nowMs,
+          partition: 1,
+          amountMinor,
+          orderId: null,
+          deadlineMs: null,
+          acceptedAtMs: nowMs,
+        },
+        "default",
+        nowMs,
+      ),
+      fence,
+    });
+    expect(await store.insert([intentOf("order", 2000)])).toEqual(["inserted"]);
+    expect(await store.insert([intentOf("api", 1)])).toEqual(["known"]);
+    const keys = await pool.sql`
+      select source, conflict_amount_minor::int as conflict from payment.payment_keys where correlation_id = ${id}`;
+    expect(keys.map((key) => ({ ...key }))).toEqual([{ source: "order", conflict: 1 }]);
+  });
+
   it("writes what is asked for at once in few batches, and sums it up to the millisecond", async () => {
     const store = openStore();
     const [fence] = await store.claim([1], "a");

@@ -108,7 +108,11 @@ export const orderOperations = {
       "done twice, and the answer is the stock as it is now. Without it read the stock first.",
     role: "writer",
     parameters: ofProduct,
-    headers: z.object({ "Idempotency-Key": idempotencyKey.optional() }),
+    headers: z.object({
+      "Idempotency-Key": idempotencyKey
+        .optional()
+        .meta({ description: "Names the change: the same one under it is made once." }),
+    }),
     body: { required: true, content: json(inventoryInput) },
     answers: { 200: { description: "As it is now", schema: inventoryResponse } },
     problems: { 409: "The stock is not the expected one, or would be below zero" },

@@ -28,12 +28,6 @@ interface TransitionRow {
   trace_id: string;
 }
 
-/**
- * Whoever knew the id before could pay a cent under it: the processor would take that for the charge. From then on the payment workers know
- * it as taken.
- */
-const chargeEnded = new Set<OrderSummary["status"]>(["paid", "payment_failed", "cancelled"]);
-
 const readColumns = `${orderColumns}, o.idempotency_key, o.receipt_url, o.receipt_json_url`;
 
 /** The order with its history; undefined also for one of another tenant. */
@@ -61,7 +55,7 @@ export async function readOrder(
   return {
     ...(await summaryOf(found, link)),
     idempotency_key: found.idempotency_key,
-    payment_id: found.transitions.some(({ to_status }) => chargeEnded.has(to_status)) ? found.payment_id : null,
+    payment_id: found.payment_id,
     receipt_json_url: await link(found.receipt_json_url),
     items: found.items.map((item) => ({
       product_id: item.product_id,

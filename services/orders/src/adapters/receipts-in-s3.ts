@@ -18,7 +18,7 @@ export interface S3Place {
 
 const timeoutMs = 5_000;
 /** Written beside the receipts when one is refused, and deleted again. */
-export const probeName = "pricing-engine-probe.json";
+export const probeName = "pricing-engine-probe";
 // Of this object and for good, if it takes others. Others (403, 404: keys, bucket) are misconfiguration, which waits for who mends it.
 const refusingStatuses: ReadonlySet<number> = new Set([400, 405, 411, 413, 414, 415, 422]);
 const passing: ReadonlySet<string> = new Set(["RequestTimeout", "ExpiredToken", "AuthorizationHeaderMalformed"]);
@@ -69,10 +69,18 @@ export function makeS3Receipts(place: S3Place): ReceiptStore {
     return urlOf(place, Key);
   };
   /** A quota that is used up or a key that is gone is told with the same statuses as a bad object, and then none is taken. */
-  const takesOthers = async (key: string): Promise<boolean> => {
+  const takesOthers = async (
+    key: string,
+    refusal: S3ServiceException,
+    { json, page }: { json: string; page: string },
+  ): Promise<boolean> => {
     const Key = `${key.slice(0, key.lastIndexOf("/") + 1)}${probeName}`;
+    // No shorter than both, so that a quota that has room for a little is told as well; but for one that is too large for the store.
+    const probeLength = statusOf(refusal) === 413 ? 1 : Buffer.byteLength(json) + Buffer.byteLength(page);
     try {
-      await client.send(new PutObjectCommand({ Bucket, Key, Body: "{}", ContentType: "application/json" }));
+      await client.send(
+        new PutObjectCommand({ Bucket, Key, Body: " ".repeat(probeLength), ContentType: "text/plain" }),
+      );
     } catch {
       return false;
     }
@@ -89,7 +97,7 @@ export function makeS3Receipts(place: S3Place): ReceiptStore {
         ]);
         return { kind: "written", jsonUrl, pageUrl };
       } catch (cause) {
-        if (isRefusal(cause) && (await takesOthers(json))) {
+        if (isRefusal(cause) && (await takesOthers(json, cause, receipt))) {
           return { kind: "refused", reason: `the receipt store: ${cause.name}` };
         }
         throw new AppError("unavailable", { cause, detail: "the store of receipts takes nothing" });

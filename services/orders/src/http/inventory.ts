@@ -2,7 +2,7 @@ import { AppError } from "@pricing-engine/chassis/errors";
 import { type HttpApp, type HttpContext, parseBody, parseParams } from "@pricing-engine/chassis/http";
 import { idempotencyKey, inventoryInput, type OrdersLoad, productId } from "@pricing-engine/contracts";
 import { z } from "zod";
-import type { Inventory } from "../usecases/inventory.ts";
+import type { Inventory, RequestId } from "../usecases/inventory.ts";
 import { tenantOfOrder } from "./caller.ts";
 
 const path = "/api/v1/inventory/:product_id";
@@ -19,11 +19,11 @@ export function mountInventory(app: HttpApp, inventory: Inventory): void {
 }
 
 /** The caller's own: two tenants may use one key. @throws AppError validation_failed when it is no key */
-function findRequestId(c: HttpContext): string | undefined {
+function findRequestId(c: HttpContext): RequestId | undefined {
   const header = c.req.header("idempotency-key");
   if (header === undefined) return undefined;
   const key = idempotencyKey.safeParse(header);
-  if (key.success) return `${tenantOfOrder(c, undefined)}/${key.data}`;
+  if (key.success) return { tenantId: tenantOfOrder(c, undefined), key: key.data };
   const message = "the header Idempotency-Key is not a key";
   const fieldErrors = [{ pointer: "/idempotency_key", code: "invalid", message }];
   throw new AppError("validation_failed", { detail: message, fieldErrors });

@@ -26,6 +26,7 @@ import { type CancelOrder, unknownOrder } from "../usecases/cancel-order.ts";
 import type { PlaceOrder } from "../usecases/place-order.ts";
 import { tenantOfOrder, tenantOfReader } from "./caller.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
+import { hideOpenCharge } from "./hide-open-charge.ts";
 
 export interface OrderRoutes {
   readonly placeOrder: PlaceOrder;
@@ -74,7 +75,7 @@ export function mountOrders(app: HttpApp, routes: OrderRoutes): void {
     const { order_id } = parseParams(c, params);
     const order = await routes.readOrder(order_id, tenantOfReader(c, parseQuery(c, orderQuery).tenant_id));
     if (order === undefined) throw unknownOrder(order_id);
-    return c.json(order);
+    return c.json(hideOpenCharge(order));
   });
   app.post("/orders/:order_id/cancel", async (c) => {
     const { order_id } = parseParams(c, params);

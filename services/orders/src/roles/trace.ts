@@ -35,7 +35,7 @@ export async function runTrace(
 function* tell(order: OrderResponse): Generator<string> {
   yield `order     ${order.order_id} of ${order.customer_id} (tenant ${order.tenant_id})`;
   for (const item of order.items) yield `          ${item.quantity} × ${item.product_id} at ${item.unit_price}`;
-  yield `total     ${order.total} ${order.currency}, payment ${order.payment_id ?? "not made yet"}, refund ${order.refund}`;
+  yield `total     ${order.total} ${order.currency}, payment ${order.payment_id}, refund ${order.refund}`;
   yield `now       ${order.status}, notification ${order.notification}${order.reason === null ? "" : `: ${order.reason}`}`;
   if (order.receipt_url !== null) yield `receipt   ${order.receipt_url}`;
   yield "";

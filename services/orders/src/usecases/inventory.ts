@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { AppError } from "@pricing-engine/chassis/errors";
 import type { InventoryInput, InventoryResponse } from "@pricing-engine/contracts";
 import { appendOutbox, claimInbox, type Pool, query, withTransaction } from "@pricing-engine/postgres";
@@ -8,10 +9,15 @@ import { schemaName } from "../adapters/schema.ts";
 import { isNews } from "../domain/low-stock.ts";
 import { deadlineMs } from "./deadline.ts";
 
+export interface RequestId {
+  readonly tenantId: string;
+  readonly key: string;
+}
+
 export interface Inventory {
   get(productId: string): Promise<InventoryResponse>;
-  /** `requestId`, where there is one: a repeat of it changes nothing. */
-  change(productId: string, change: InventoryInput, requestId?: string): Promise<InventoryResponse>;
+  /** `requestId`, where there is one: the same change under it again changes nothing. */
+  change(productId: string, change: InventoryInput, requestId?: RequestId): Promise<InventoryResponse>;
 }
 
 const consumer = "inventory-api";
@@ -48,10 +54,13 @@ export function makeInventory(deps: {
         async (tx) => {
           const level = (await lockLevels(tx, new Map([[productId, initial]]))).get(productId);
           if (level === undefined) throw new AppError("internal");
-          const messageId = `${productId}/${requestId ?? ""}`;
-          const isFresh =
-            requestId === undefined || (await claimInbox(tx, { schema: schemaName, consumer, messageId }));
-          if (!isFresh) return { stock: level.stock, reserved: level.reserved };
+          if (requestId !== undefined) {
+            const messageId = createHash("sha256")
+              .update(JSON.stringify([productId, requestId, change]))
+              .digest("hex");
+            const isFresh = await claimInbox(tx, { schema: schemaName, consumer, messageId });
+            if (!isFresh) return { stock: level.stock, reserved: level.reserved };
+          }
           const stock = levelAfter(level, change);
           const { reserved, fullStock } = await writeStock(tx, productId, stock);
           const rows = isNews(fullStock, level.stock, stock) ? [stockRow(prefix, { productId, stock })] : [];

@@ -200,7 +200,7 @@ async function insertStatement(sql: Sql, intents: readonly Intent[]): Promise<In
         ${known.map(({ id }) => id)}::uuid[], ${known.map(({ source }) => source)}::text[],
         ${known.map(({ amountMinor }) => amountMinor)}::bigint[]
       ) as i (correlation_id, source, amount_minor)
-      where k.correlation_id = i.correlation_id and k.source = i.source
+      where k.correlation_id = i.correlation_id and (k.source = i.source or k.source = 'order')
         and k.amount_minor <> i.amount_minor and k.conflict_amount_minor is null`;
   }
   return results;

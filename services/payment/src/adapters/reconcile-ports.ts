@@ -25,11 +25,13 @@ function toMinor(amount: number): number {
 export function makeReconcilePorts({
   pool,
   processors,
+  onSearchFailed,
 }: {
   pool: Pool;
   processors: Pick<HttpProcessors, "find" | "summary">;
-}): ReconcilePorts {
+} & Pick<ReconcilePorts, "onSearchFailed">): ReconcilePorts {
   return {
+    onSearchFailed,
     async ours(fromMs, toMs) {
       const summary = await readSummary(pool, fromMs, toMs);
       return both((name) => ({
@@ -83,7 +85,8 @@ export function makeReconcilePorts({
           select ${sql.unsafe(columns)} from payment.payments
           where state = 'settled' and processor = ${otherProcessor(processor)}
             and requested_at_ms between ${fromMs} and ${toMs}
-          order by abs(requested_at_ms - ${Math.floor((fromMs + toMs) / 2)}::bigint), correlation_id limit ${limit}`,
+          -- One that was settled by its first attempt was never sent to this one by us.
+          order by attempts <= 1, abs(requested_at_ms - ${Math.floor((fromMs + toMs) / 2)}::bigint), correlation_id limit ${limit}`,
       );
       return rows.map(toOther);
     },

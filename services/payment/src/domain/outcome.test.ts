@@ -7,6 +7,7 @@ describe("outcomeOfAnswer", () => {
   it.each([
     [200, message, "recorded"],
     [200, "", "recorded"],
+    [200, "\uFEFF{}", "recorded"],
     [200, "<html>It works!</html>", "unknown"],
     [200, '{"mess', "unknown"],
     [200, undefined, "unknown"],

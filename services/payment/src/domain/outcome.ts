@@ -47,9 +47,11 @@ export function outcomeOfAnswer(status: number, body: string | undefined): Outco
 }
 
 function isEmptyOrJson(text: string): boolean {
-  if (text.trim() === "") return true;
+  // Some begin with a mark of the byte order, which JSON does not have; `trim` takes it off.
+  const body = text.trim();
+  if (body === "") return true;
   try {
-    JSON.parse(text);
+    JSON.parse(body);
     return true;
   } catch {
     return false;

@@ -34,7 +34,9 @@ export async function runReconcile(args: string[], config: ToolConfig, write: (l
   });
   const processors = makeHttpProcessors(endpointsOf(config), { timeoutMs: config.PAYMENT_TIMEOUT_MS });
   try {
-    const found = await reconcile(makeReconcilePorts({ pool, processors }), fromMs, toMs);
+    const onSearchFailed = (processor: string, error: unknown): void =>
+      write(`${processor}: what it has more was not looked for to the end: ${String(error)}`);
+    const found = await reconcile(makeReconcilePorts({ pool, processors, onSearchFailed }), fromMs, toMs);
     for (const difference of found) {
       write(describe(difference));
       const problem = problemOf(difference);

@@ -43,13 +43,15 @@ export type ReconcilePorts = {
   theirs(processor: ProcessorName, fromMs: number, toMs: number): Promise<Totals>;
   /** Settled payments of ours with a `requestedAt` in the window, or those that are still being sent or asked for. */
   list(processor: ProcessorName, which: "settled" | "open", fromMs: number, toMs: number): Promise<OwnPayment[]>;
-  /** Settled at the other processor with a `requestedAt` in the window, those nearest to its middle first. */
+  /** Settled at the other processor with a `requestedAt` in the window: those that were sent more than once first, then those nearest to its middle. */
   listElsewhere(processor: ProcessorName, window: TimeWindow, limit: number): Promise<OtherPayment[]>;
   /**
    * Of those that were on their way in one of the windows: what is not settled and, by its row, not at this processor, and what was
    * settled at the other one after more than `toleranceMs`. Those that were ever sent first.
    */
   listUnderWay(processor: ProcessorName, windows: readonly TimeWindow[], limit: number): Promise<OtherPayment[]>;
+  /** What else is where could not be looked for to the end. */
+  onSearchFailed(processor: ProcessorName, error: unknown): void;
   /** The row as it is now. */
   read(payment: OtherPayment): Promise<OtherPayment | undefined>;
   find(processor: ProcessorName, id: string): Promise<{ amountMinor: number; requestedAt: string } | undefined>;

@@ -13,6 +13,8 @@ export const maxSingles = 200;
 // Of all windows together: what was under way is listed with a scan of the table.
 const maxUnderWay = 2000;
 const maxWindows = 100;
+/** So many questions are asked for a processor, one after the other. */
+export const maxAsked = 4000;
 
 /**
  * Names what this processor has more than our rows there explain, as far as other rows of ours do: first what was recorded at another
@@ -35,7 +37,7 @@ export async function explain(
 
   const asked = new Set<string>();
   const ask = async (listed: OtherPayment): Promise<void> => {
-    if (asked.has(listed.id)) return;
+    if (asked.has(listed.id) || asked.size >= maxAsked) return;
     asked.add(listed.id);
     const record = await ports.find(processor, listed.id);
     if (record === undefined) return;
@@ -50,20 +52,23 @@ export async function explain(
     if (rest !== undefined) subtract(rest, amountMinor);
   };
 
-  for (const rest of rests) {
-    if (!hasMore(rest)) continue;
-    for (const payment of await ports.listElsewhere(processor, widen(rest), maxSingles)) {
-      if (!hasMore(rest)) break;
-      await ask(payment);
+  const search = async (): Promise<void> => {
+    for (const rest of rests) {
+      if (!hasMore(rest) || asked.size >= maxAsked) continue;
+      for (const payment of await ports.listElsewhere(processor, widen(rest), maxSingles)) {
+        if (!hasMore(rest)) break;
+        await ask(payment);
+      }
     }
-  }
-  const open = rests.filter(hasMore).slice(0, maxWindows);
-  if (open.length > 0) {
+    const open = rests.filter(hasMore).slice(0, maxWindows);
+    if (open.length === 0) return;
     for (const payment of await ports.listUnderWay(processor, open.map(widen), maxUnderWay)) {
       if (!open.some(hasMore)) break;
       await ask(payment);
     }
-  }
+  };
+  // What was found stands without it: on a large table it may not end in time.
+  await search().catch((error: unknown) => ports.onSearchFailed(processor, error));
   return [...found, ...rests.filter(({ payments, amountMinor }) => payments !== 0 || amountMinor !== 0)];
 }
 

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { otherProcessor, type ProcessorName } from "../domain/processor.ts";
 import { type OtherPayment, type ReconcilePorts, type TimeWindow, type Totals, toleranceMs } from "./difference.ts";
+import { maxAsked } from "./explain.ts";
 import { reconcile } from "./reconcile.ts";
 
 type Row = OtherPayment & { amountMinor: number; acceptedAtMs: number; requestedAtMs: number | null };
@@ -26,7 +27,9 @@ function makePorts(rows: readonly Row[], records: Records, moved: ReadonlyMap<st
   });
   const isWithin = (atMs: number, { fromMs, toMs }: TimeWindow) => atMs >= fromMs && atMs <= toMs;
   const lookups: string[] = [];
+  const failures: string[] = [];
   const ports: ReconcilePorts = {
+    onSearchFailed: (processor, error) => void failures.push(`${processor}: ${error}`),
     ours: settled,
     rows: settled,
     theirs: async (processor, fromMs, toMs) => total(records[processor] ?? [], fromMs, toMs),
@@ -55,7 +58,7 @@ function makePorts(rows: readonly Row[], records: Records, moved: ReadonlyMap<st
       return found && { amountMinor: found.amountMinor, requestedAt: new Date(found.requestedAtMs).toISOString() };
     },
   };
-  return { ...ports, lookups };
+  return { ...ports, lookups, failures };
 }
 
 function makeRow(id: string, changed: Partial<Row> = {}): Row {
@@ -222,6 +225,32 @@ describe("what a processor has more than our rows there", () => {
       { kind: "unexplained", processor: "default", fromMs: 0, toMs: 0, payments: 1, amountMinor: 5 },
     ]);
     expect(ports.lookups.length).toBe(2200);
+  });
+
+  it("keeps to its number of questions over many windows", async () => {
+    // One too many in each of 40 windows, in which the other processor has 200.
+    const others = makeRows(8_000, "fallback", "f", 1);
+    const foreign = Array.from({ length: 40 }, (_value, index) => ({
+      id: `x${index}`,
+      amountMinor: 5,
+      requestedAtMs: index * 200,
+    }));
+    const ports = makePorts(others, { default: foreign, fallback: others });
+    const found = await reconcile(ports, 0, 8_191);
+    expect(found.reduce((sum, one) => sum + (one.kind === "unexplained" ? one.payments : 0), 0)).toBe(40);
+    expect(ports.lookups.length).toBe(maxAsked);
+  });
+
+  it("leaves what was found as it is when the search does not end", async () => {
+    const ports = {
+      ...makePorts([makeRow("a")], { default: [{ id: "x", amountMinor: 5, requestedAtMs: 3 }] }),
+      listUnderWay: () => Promise.reject(new Error("too slow")),
+    };
+    expect(await reconcile(ports, 0, 10)).toMatchObject([
+      { kind: "not_at_processor", payment: { id: "a" } },
+      { kind: "unexplained", payments: 1 },
+    ]);
+    expect(ports.failures).toEqual(["default: Error: too slow"]);
   });
 
   it("is not what was sent there in the meantime", async () => {
