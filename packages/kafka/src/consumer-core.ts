@@ -40,7 +40,7 @@ export interface CoreOptions {
 
 /** What both consumers share: intake, outages, retries and dead letters, pausing, health, stopping. */
 export function startCore({ options, onWork, pump }: CoreOptions): Core {
-  const { kafka, producer, groupId, topics, isOutage } = options;
+  const { kafka, producer, groupId, topics, isOutage, logHandled = true } = options;
   const settings = resolveSettings(options);
   const logger = options.logger.child({ group: groupId });
   const metrics = makeConsumerMetrics(groupId);
@@ -132,7 +132,7 @@ export function startCore({ options, onWork, pump }: CoreOptions): Core {
       const { topic, partition, offset, key, attempt, headers } = message;
       metrics.handled(topic, outcome, durationMs);
       // A failure has its own line, and so has an outage.
-      if (outcome !== "done") return;
+      if (outcome !== "done" || !logHandled) return;
       const traceId = traceIdOf(headers.traceparent);
       events.info(
         { topic, partition, offset: offset.toString(), key, attempt, durationMs, traceId },

@@ -42,6 +42,8 @@ export interface CommonOptions {
   commitIntervalMs?: number;
   /** Unfinished messages of a partition at which fetching it stops. Default 500. */
   maxBuffered?: number;
+  /** Whether a line of the log tells of each message that was handled. Default true; false for whoever tells more of each itself. */
+  logHandled?: boolean;
   /** How long `stop` waits for what is in hand. Default 10,000. */
   stopTimeoutMs?: number;
   /** Waits between probes of an outage. Default 100 … 5,000. */

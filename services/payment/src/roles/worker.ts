@@ -162,6 +162,8 @@ export async function runWorker(
     retry: { attempts: 1 },
     isOutage: (error) => signal.aborted || !isMessageFault(error),
     logger,
+    // One line for each is told when it is settled.
+    logHandled: false,
     handle: ({ partition, messages }, context) =>
       charger.takeIn(
         partition,
