@@ -1,6 +1,6 @@
 import { AppError } from "@pricing-engine/chassis/errors";
 import { makePlainLogger } from "@pricing-engine/chassis/log";
-import { traceIdOf } from "@pricing-engine/chassis/telemetry";
+import { findTraceId } from "@pricing-engine/chassis/telemetry";
 import { retryTopic } from "@pricing-engine/contracts";
 import { type CommonOptions, type Consumer, resolveSettings, type Settings } from "./consumer-options.ts";
 import { decideFailure, type Failure } from "./failure.ts";
@@ -133,7 +133,7 @@ export function startCore({ options, onWork, pump }: CoreOptions): Core {
       metrics.handled(topic, outcome, durationMs);
       // A failure has its own line, and so has an outage.
       if (outcome !== "done" || !logHandled) return;
-      const traceId = traceIdOf(headers.traceparent);
+      const traceId = findTraceId(headers.traceparent);
       events.info(
         { topic, partition, offset: offset.toString(), key, attempt, durationMs, traceId },
         "message handled",

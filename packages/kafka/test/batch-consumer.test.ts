@@ -1,3 +1,4 @@
+import { makeLogger } from "@pricing-engine/chassis/log";
 import { eventually, infra } from "@pricing-engine/testkit";
 import { describe, expect, it } from "vitest";
 import { runBatchConsumer } from "../src/index.ts";
@@ -25,6 +26,28 @@ describe("batch consumer on a real broker", () => {
     expect(Math.max(...sizes)).toBeGreaterThan(1);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(50);
     for (const offsets of byPartition.values()) expect(offsets).toEqual(offsets.map((_, index) => BigInt(index)));
+  });
+
+  it.each([true, false])("tells of each message in the log: %s", async (logHandled) => {
+    await using bench = await makeBench(infra().kafkaBrokers, { partitions: 1 });
+    const lines: { msg: string; key: string; traceId: string }[] = [];
+    const destination = { write: (line: string) => void lines.push(JSON.parse(line)) };
+    const consumer = runBatchConsumer({
+      ...bench.common,
+      logger: makeLogger({ name: "told", destination }),
+      logHandled,
+      handle: async () => undefined,
+    });
+    await isRunning(consumer);
+    const traceId = "a".repeat(32);
+    const headers = { traceparent: `00-${traceId}-${"b".repeat(16)}-01` };
+    await bench.producer.send({ topic: bench.topic, key: "k", value: "1", headers });
+    await bench.producer.send({ topic: bench.topic, key: "l", value: "2" });
+    await eventually(async () => expect(await bench.lag()).toBe(0));
+    await consumer.stop();
+    const told = lines.filter(({ msg }) => msg === "message handled");
+    expect(told.map(({ key }) => key)).toEqual(logHandled ? ["k", "l"] : []);
+    expect(told[0]?.traceId).toBe(logHandled ? traceId : undefined);
   });
 
   it("lets a trickle gather between two fetches", async () => {

@@ -202,22 +202,22 @@ describe("payments through the gateway, on a real broker", () => {
   });
 });
 
-describe("what a client is told when Kafka does not answer well", () => {
+describe("what is told of a payment, also when Kafka does not answer well", () => {
   const plain = JSON.stringify({ correlationId: id, amount: 1 });
   const escaped = plain.replace("amount", "\\u0061mount");
 
   /** The bytes that come back for one request on one connection; "" when it is dropped. */
-  async function answerWhen(body: string, error: unknown): Promise<string> {
-    const lifecycle = makeLifecycle({ logger, graceMs: 5_000 });
+  async function answerWhen(body: string, error: unknown, log = logger): Promise<string> {
+    const lifecycle = makeLifecycle({ logger: log, graceMs: 5_000 });
     const notes = makePaymentNotes();
     const accept = async (_: PaymentRequest): Promise<void> => {
-      throw error;
+      if (error !== undefined) throw error;
     };
-    const app = makeHttpApp({ logger, name: "test" });
+    const app = makeHttpApp({ logger: log, name: "test" });
     app.post("/payments", acceptPaymentRoute({ accept, notes }));
     const settings = gatewaySettings.parse({});
     const keyring = { findKnown: () => undefined, find: async () => undefined, forget: () => undefined };
-    const front = makePaymentFront({ app, accept, notes, keyring, settings: () => settings, logger });
+    const front = makePaymentFront({ app, accept, notes, keyring, settings: () => settings, logger: log });
     const server = await serveHttp({ app, front, port: 0, lifecycle });
     try {
       const socket = connect(server.port, "127.0.0.1");
@@ -231,6 +231,13 @@ describe("what a client is told when Kafka does not answer well", () => {
       await lifecycle.shutdown("the test is over");
     }
   }
+
+  it.each([plain, escaped])("202 and a line in the log that names the payment: %s", async (body) => {
+    const lines: { msg: string; payment: string; status: number }[] = [];
+    const destination = { write: (line: string) => void lines.push(JSON.parse(line)) };
+    expect(await answerWhen(body, undefined, makeLogger({ name: "told", destination }))).toMatch(/^HTTP\/1.1 202 /);
+    expect(lines.filter(({ msg }) => msg === "request")).toMatchObject([{ payment: id, status: 202 }]);
+  });
 
   it.each([plain, escaped])("503 for what was certainly not written: %s", async (body) => {
     const answer = await answerWhen(body, new AppError("kafka_unavailable"));

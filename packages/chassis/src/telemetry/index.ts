@@ -11,11 +11,11 @@ export {
 export {
   currentTraceId,
   extractContext,
+  findTraceId,
   injectHeaders,
   recordError,
   type SpanOptions,
   startSpan,
-  traceIdOf,
   withSpan,
 } from "./span.ts";
 export { startTelemetry, type TelemetryOptions } from "./start-telemetry.ts";

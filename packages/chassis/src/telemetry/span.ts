@@ -86,8 +86,8 @@ export function extractContext(carrier: Readonly<Record<string, string | string[
 const rootContext = trace.deleteSpan(context.active());
 
 /** Of a `traceparent`: 32 hex digits, or undefined. */
-export function traceIdOf(traceparent: string | undefined): string | undefined {
-  return traceparent?.match(/^[\da-f]{2}-([\da-f]{32})-/)?.[1];
+export function findTraceId(traceparent: string | undefined): string | undefined {
+  return traceparent?.match(/^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}$/)?.[1];
 }
 
 /** 32 hex digits: the current trace's, or a new one's outside any span. Never zeros. */

@@ -1,4 +1,5 @@
 import { AppError } from "@pricing-engine/chassis/errors";
+import { findTraceId } from "@pricing-engine/chassis/telemetry";
 import type { OrderState } from "../domain/saga.ts";
 
 /** Where an order lies. */
@@ -80,11 +81,9 @@ export function toTime(ms: number): string {
   return new Date(Math.round(ms)).toISOString();
 }
 
-const traceparent = /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}$/;
-
 /** @throws AppError internal when it is none of ours */
 export function traceIdOf(text: string): string {
-  const id = traceparent.exec(text)?.[1];
+  const id = findTraceId(text);
   if (id === undefined) throw new AppError("internal", { context: { traceparent: text } });
   return id;
 }

@@ -1,13 +1,31 @@
 import type { PaymentResponse, PaymentsSummaryResponse } from "@pricing-engine/contracts";
 import { toPaymentAmount } from "@pricing-engine/contracts";
 import { isLockTimeout, type Pool, query, withTransaction } from "@pricing-engine/postgres";
-import type { Payment } from "../domain/payment.ts";
+import type { Payment, PaymentKey } from "../domain/payment.ts";
 import { granularityMs, splitWindow } from "../domain/window.ts";
 import { columns, type Row, toPayment, toTime } from "./rows.ts";
 
 const deadlineMs = 5_000;
 // A whole number of days, the last that JavaScript knows.
 const endOfTimeMs = granularityMs.day * 100_000_000;
+
+/** The row as it is now. */
+export async function readPayment(
+  pool: Pool,
+  { source, id }: PaymentKey,
+  deadlineMs: number,
+): Promise<Payment | undefined> {
+  const rows = await query(
+    pool,
+    deadlineMs,
+    ({ sql }) => sql<Row[]>`
+      select ${sql.unsafe(columns)} from payment.payments
+      where (correlation_id, source, created_at) = (
+        select correlation_id, source, created_at from payment.payment_keys
+        where correlation_id = ${id} and source = ${source})`,
+  );
+  return rows.map(toPayment)[0];
+}
 
 /** One statement: what settles while it runs is in all of it or in none. Bounds inclusive; undefined: open. */
 export async function readSummary(

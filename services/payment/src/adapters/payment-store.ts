@@ -6,6 +6,7 @@ import type { Fence, Intent, IntentResult, PaymentStore, Write, WriteResult } fr
 import { makeBatcher } from "./batcher.ts";
 import { toOutboxRows } from "./events.ts";
 import { rethrowWaiting } from "./outages.ts";
+import { readPayment } from "./payment-reader.ts";
 import { columns, type Row, toPayment, toTime } from "./rows.ts";
 
 const deadlineMs = 5_000;
@@ -95,18 +96,7 @@ export function makePaymentStore({ pool, prefix, owner }: { pool: Pool; prefix: 
         epoch: Number(epoch),
       }));
     },
-    async find({ source, id }) {
-      const rows = await query(
-        pool,
-        deadlineMs,
-        ({ sql }) => sql<Row[]>`
-          select ${sql.unsafe(columns)} from payment.payments
-          where (correlation_id, source, created_at) = (
-            select correlation_id, source, created_at from payment.payment_keys
-            where correlation_id = ${id} and source = ${source})`,
-      );
-      return rows.map(toPayment)[0];
-    },
+    find: (key) => readPayment(pool, key, deadlineMs),
     async findOpen(partitions, states, limit, processor) {
       const found: Payment[] = [];
       for (const state of states) {

@@ -9,7 +9,7 @@ import {
   type Totals,
   toleranceMs,
 } from "../usecases/difference.ts";
-import { readSummary } from "./payment-reader.ts";
+import { readPayment, readSummary } from "./payment-reader.ts";
 import type { HttpProcessors } from "./processors.ts";
 import { columns, type Row, toPayment, toTime } from "./rows.ts";
 
@@ -88,7 +88,7 @@ export function makeReconcilePorts({
           -- One that was settled by its first attempt was never sent to this one by us.
           order by attempts <= 1, abs(requested_at_ms - ${Math.floor((fromMs + toMs) / 2)}::bigint), correlation_id limit ${limit}`,
       );
-      return rows.map(toOther);
+      return rows.map((row) => toOther(toPayment(row)));
     },
     async listUnderWay(processor, windows, limit) {
       const fromMs = Math.min(...windows.map((window) => window.fromMs)) - maxWaitMs;
@@ -109,19 +109,11 @@ export function makeReconcilePorts({
               where p.accepted_at_ms <= w.to_ms and coalesce(p.requested_at_ms, p.deadline_ms, w.from_ms) >= w.from_ms)
           order by attempts = 0, accepted_at_ms desc, correlation_id limit ${limit}`,
       );
-      return rows.map(toOther);
+      return rows.map((row) => toOther(toPayment(row)));
     },
-    async read({ id, source }) {
-      const rows = await query(
-        pool,
-        deadlineMs,
-        ({ sql }) => sql<Row[]>`
-          select ${sql.unsafe(columns)} from payment.payments
-          where (correlation_id, source, created_at) = (
-            select correlation_id, source, created_at from payment.payment_keys
-            where correlation_id = ${id} and source = ${source})`,
-      );
-      return rows.map(toOther)[0];
+    async read(listed) {
+      const payment = await readPayment(pool, listed, deadlineMs);
+      return payment && toOther(payment);
     },
     async find(processor, id) {
       const record = await processors.find(processor, id);
@@ -130,8 +122,7 @@ export function makeReconcilePorts({
   };
 }
 
-function toOther(row: Row): OtherPayment {
-  const { id, source, state, processor } = toPayment(row);
+function toOther({ id, source, state, processor }: OtherPayment): OtherPayment {
   return { id, source, state, processor };
 }
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type Lifecycle, runEvery, runInBackground } from "@pricing-engine/chassis/lifecycle";
 import { type Logger, makePlainLogger } from "@pricing-engine/chassis/log";
 import { startMetricsServer } from "@pricing-engine/chassis/metrics";
-import { startTelemetry, traceIdOf } from "@pricing-engine/chassis/telemetry";
+import { findTraceId, startTelemetry } from "@pricing-engine/chassis/telemetry";
 import { engineSettingsSchema, groupName, topicName, topics } from "@pricing-engine/contracts";
 import {
   type Consumer,
@@ -131,7 +131,7 @@ export async function runWorker(
     signal,
     onSettled: (payment, already, trace) => {
       const { id, source, orderId, processor, amountMinor, attempts, acceptedAtMs } = payment;
-      const traceId = traceIdOf(trace?.traceparent);
+      const traceId = findTraceId(trace?.traceparent);
       const durationMs = systemClock.nowMs() - acceptedAtMs;
       // The span that it is told in is that of a whole batch.
       const span = { traceId, spanId: undefined };

@@ -1,3 +1,4 @@
+import type { Payment } from "../domain/payment.ts";
 import type { ProcessorName } from "../domain/processor.ts";
 
 export type Totals = { payments: number; amountMinor: number };
@@ -6,12 +7,7 @@ export type Totals = { payments: number; amountMinor: number };
 export type OwnPayment = { id: string; source: string; state: string; amountMinor: number; requestedAtMs: number };
 
 /** A row of ours by which this processor has nothing: it is at the other one, waits, or has ended. */
-export type OtherPayment = {
-  id: string;
-  source: string;
-  state: string;
-  processor: ProcessorName | null;
-};
+export type OtherPayment = Pick<Payment, "id" | "source" | "state" | "processor">;
 
 /** Milliseconds of the epoch, both bounds inclusive. */
 export type TimeWindow = { fromMs: number; toMs: number };
